@@ -1,0 +1,29 @@
+"""Turn a slow, accurate classifier into a small, fast one that keeps its probabilities.
+
+Importing the package imports nothing else: each name is loaded on first use.
+"""
+
+import importlib
+
+__version__ = "0.1.0.dev0"
+
+_HOME = {
+    "DistilledClassifier": "skdistill._distilled",
+    "LogisticStudent": "skdistill.students",
+    "MLPStudent": "skdistill.students",
+}
+_ROOMS = ("metrics", "soft_targets", "students", "transfer")
+
+__all__ = ["DistilledClassifier", "LogisticStudent", "MLPStudent", "__version__"]
+
+
+def __getattr__(name):
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    if name in _ROOMS:
+        return importlib.import_module(f"skdistill.{name}")
+    raise AttributeError(f"module 'skdistill' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*__all__, *_ROOMS])

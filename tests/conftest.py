@@ -1,0 +1,10 @@
+"""What every test runs under: one thread, no display, no network."""
+
+import os
+
+# Before numpy or torch load: two test processes on two cores must not start four
+# threads each, and timings should mean something.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+os.environ.setdefault("MPLBACKEND", "agg")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -1,0 +1,41 @@
+"""Students: what learns from soft targets, and how anything is fed with them.
+
+Own students are loaded on first use. Nothing here imports torch.
+"""
+
+import importlib
+
+from skdistill.students._feeding import (
+    Feed,
+    check_student,
+    fit_on_labels,
+    fit_student,
+    takes_validation,
+)
+from skdistill.students._rules import last_step
+
+_HOME = {
+    "LogisticStudent": "skdistill.students._logistic",
+    "MLPStudent": "skdistill.students._mlp",
+}
+
+__all__ = [
+    "Feed",
+    "LogisticStudent",
+    "MLPStudent",
+    "check_student",
+    "fit_on_labels",
+    "fit_student",
+    "last_step",
+    "takes_validation",
+]
+
+
+def __getattr__(name):
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'skdistill.students' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

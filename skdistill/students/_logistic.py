@@ -1,0 +1,340 @@
+"""LogisticStudent: multinomial logistic regression on soft targets."""
+
+import warnings
+from dataclasses import dataclass
+from numbers import Integral, Real
+
+import numpy as np
+from scipy import sparse
+from scipy.optimize import minimize
+from sklearn.exceptions import ConvergenceWarning
+
+from skdistill._compat import Interval, fit_context
+from skdistill.students._base import SoftTargetClassifier
+
+#: Up to so many dense columns are decorrelated before the solver starts.
+MAX_DECORRELATED = 1000
+
+
+class LogisticStudent(SoftTargetClassifier):
+    r"""Logistic regression that learns from labels or from soft targets.
+
+    It minimises
+
+    .. math::
+        \frac{1}{2C} \lVert W \rVert^2
+        - \sum_i w_i \sum_k p_{ik} \log \operatorname{softmax}_k(W x_i + b),
+
+    the objective of scikit-learn's LogisticRegression on rows :math:`(x_i, k)` of
+    weight :math:`w_i p_{ik}`, at the cost of n rows instead of K n. Columns are centred
+    and scaled inside the solver only: unscaled data converge, and the objective is that
+    of the columns as they are.
+
+    Dense rows pass an encoder: categories of a data frame become columns of their own,
+    missing numbers are replaced by the column's median and get an indicator.
+
+    Parameters
+    ----------
+    C : float, default=1.0
+        Inverse strength of the L2 penalty, which leaves the intercept out.
+
+    fit_intercept : bool, default=True
+        Whether to fit an intercept.
+
+    tol : float, default=1e-8
+        The solver stops where no entry of the gradient of the mean loss, in columns
+        scaled to equal curvature, exceeds it.
+
+    max_iter : int, default=2000
+        Iterations of the solver at most.
+
+    max_categories : int, default=100
+        Levels of a categorical column that get a column of their own; rarer ones share
+        one.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels.
+
+    coef_ : ndarray of shape (1, n_columns) or (n_classes, n_columns)
+        Weights of the columns that the encoder gives, or of X's own where they are
+        plain numbers. One row for two classes.
+
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        Intercepts.
+
+    n_iter_ : int
+        Iterations that the solver took.
+
+    encoder_ : TableEncoder or None
+        What turns a row into columns; None after a fit on sparse rows.
+
+    n_features_in_ : int
+        Number of features seen in `fit`.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features, where they are all strings.
+
+    See Also
+    --------
+    MLPStudent : The student that is not linear.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skdistill import LogisticStudent
+    >>> X, y = load_iris(return_X_y=True)
+    >>> student = LogisticStudent().fit(X, y)
+    >>> student.predict_proba(X[:1]).round(2)
+    array([[0.98, 0.02, 0.  ]])
+
+    On soft targets, one probability for each class:
+
+    >>> P = student.predict_proba(X)
+    >>> student.fit_soft_targets(X, P, classes=[0, 1, 2]).predict(X[:3])
+    array([0, 0, 0])
+    """
+
+    _accept_sparse = "csr"
+    _scaling = None
+
+    _parameter_constraints: dict = {
+        "C": [Interval(Real, 0, None, closed="neither")],
+        "fit_intercept": ["boolean"],
+        "tol": [Interval(Real, 0, None, closed="neither")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "max_categories": [Interval(Integral, 2, None, closed="left")],
+    }
+
+    def __init__(
+        self, C=1.0, *, fit_intercept=True, tol=1e-8, max_iter=2000, max_categories=100
+    ):
+        self.C = C
+        self.fit_intercept = fit_intercept
+        self.tol = tol
+        self.max_iter = max_iter
+        self.max_categories = max_categories
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None):
+        """Fit on labels.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
+            Rows. Missing values are NaN or null; columns of a data frame that hold no
+            numbers are categories.
+
+        y : array-like of shape (n_samples,)
+            Labels.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of rows.
+
+        Returns
+        -------
+        self : LogisticStudent
+        """
+        return self._fit_labels(X, y, sample_weight)
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit_soft_targets(
+        self, X, soft_targets, *, classes, sample_weight=None, validation=None
+    ):
+        """Fit on probabilities, by soft cross-entropy.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
+            Rows, as in `fit`.
+
+        soft_targets : array-like of shape (n_samples, n_classes)
+            Probabilities of the classes; rows sum to 1.
+
+        classes : array-like of shape (n_classes,)
+            Labels of the columns, sorted.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of rows.
+
+        validation : tuple, default=None
+            Checked and left alone: a convex problem needs no early stop.
+
+        Returns
+        -------
+        self : LogisticStudent
+        """
+        return self._fit_soft(X, soft_targets, classes, sample_weight, validation)
+
+    def _fit_encoded(self, X, P, weight, classes, validation):
+        X = self._encode(X)
+        keep = weight > 0
+        if not keep.all():
+            X, P, weight = X[np.flatnonzero(keep)], P[keep], weight[keep]
+        problem = _Problem.of(X, P, weight, self.C, self.fit_intercept)
+        found = minimize(
+            problem.loss_and_gradient,
+            problem.start(),
+            jac=True,
+            method="L-BFGS-B",
+            options={
+                "maxiter": self.max_iter,
+                "maxfun": 20 * self.max_iter,
+                "gtol": self.tol,
+                "ftol": 0.0,
+                "maxcor": 20,
+            },
+        )
+        if found.status == 1:
+            warnings.warn(
+                f"LogisticStudent stopped after max_iter={self.max_iter!r} iterations "
+                f"with a gradient of {np.abs(found.jac).max():.1e}, above tol="
+                f"{self.tol!r}. Raise max_iter, or lower C.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        self.n_iter_ = max(1, int(found.nit))
+        coef, self.intercept_ = problem.original(found.x)
+        self.coef_ = np.ascontiguousarray(coef.T)
+
+    def _logits(self, X):
+        return X @ self.coef_.T + self.intercept_
+
+    def decision_function(self, X):
+        """Logits of the classes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            Logits; for two classes the log-odds of the second.
+        """
+        z = self._decision(X)
+        return z.ravel() if z.shape[1] == 1 else z
+
+
+# -- problem ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """The objective over U, with weights ``W = basis @ U``, per unit of total weight.
+
+    In that basis the curvature of the loss at the prior is about 1 in all directions,
+    which is what the solver needs. `X` holds the rows in it: centred already where they
+    are dense, and to be centred by `center` where they are sparse.
+    """
+
+    X: object  # (n_samples, n_columns)
+    P: np.ndarray
+    weight: np.ndarray  # sums to 1
+    ridge: float  # 1 / (C * total weight)
+    mean: np.ndarray  # of the columns as they came; zeros without an intercept
+    basis: object  # (n_columns, n_columns), diagonal for sparse rows
+    center: np.ndarray | None
+    fit_intercept: bool
+    n_logits: int
+
+    @classmethod
+    def of(cls, X, P, weight, C, fit_intercept):
+        """Precondition the problem; see the class."""
+        total = weight.sum()
+        weight, ridge = weight / total, 1.0 / (C * total)
+        # Two classes need one column of logits, as in LogisticRegression: two columns
+        # would share the penalty and halve it.
+        n_logits = 1 if P.shape[1] == 2 else P.shape[1]
+        prior = weight @ P
+        curvature = max(float(np.mean(prior * (1 - prior))), 1e-3)
+        mean = np.asarray(weight @ X) if fit_intercept else np.zeros(X.shape[1])
+        center = None
+        if sparse.issparse(X):
+            variance = np.asarray(weight @ X.multiply(X)) - mean**2
+            basis = _diagonal_basis(variance, curvature, ridge)
+            center = basis @ mean
+        else:
+            X = X - mean
+            basis = _basis(X, weight, curvature, ridge)
+        targets = P[:, 1:] if n_logits == 1 else P
+        return cls(
+            X @ basis,
+            targets,
+            weight,
+            ridge,
+            mean,
+            basis,
+            center,
+            fit_intercept,
+            n_logits,
+        )
+
+    def start(self):
+        """Where the solver starts: all zeros."""
+        return np.zeros((self.X.shape[1] + self.fit_intercept) * self.n_logits)
+
+    def loss_and_gradient(self, u):
+        """Objective and gradient at the solver's vector."""
+        U, intercept = self._parts(u)
+        coef = self.basis @ U
+        z = self.X @ U + intercept
+        if self.center is not None:
+            z -= self.center @ U
+        log_norm, residual = _log_norm(z)
+        loss = self.weight @ (log_norm - np.einsum("ij,ij->i", self.P, z))
+        loss += 0.5 * self.ridge * np.sum(coef**2)
+        residual -= self.P
+        residual *= self.weight[:, np.newaxis]
+        total = residual.sum(axis=0)
+        gradient = self.X.T @ residual + self.ridge * (self.basis.T @ coef)
+        if self.center is not None:
+            gradient -= np.outer(self.center, total)
+        parts = [gradient.ravel(), total] if self.fit_intercept else [gradient.ravel()]
+        return loss, np.concatenate(parts)
+
+    def _parts(self, u):
+        split = self.X.shape[1] * self.n_logits
+        return u[:split].reshape(-1, self.n_logits), u[
+            split:
+        ] if self.fit_intercept else 0
+
+    def original(self, u):
+        """Weights and intercept of the columns as they came."""
+        U, intercept = self._parts(u)
+        coef = self.basis @ U
+        return coef, intercept - self.mean @ coef
+
+
+def _diagonal_basis(variance, curvature, ridge):
+    """Scale of each column at which its weights meet a curvature of 1."""
+    return sparse.diags(1.0 / np.sqrt(curvature * np.maximum(variance, 0.0) + ridge))
+
+
+def _basis(X, weight, curvature, ridge):
+    """Basis in which centred dense columns meet a curvature of 1 and no correlation."""
+    variance = weight @ (X * X)
+    scale = 1.0 / np.sqrt(curvature * variance + ridge)
+    if len(scale) > MAX_DECORRELATED:
+        return sparse.diags(scale)
+    scaled = X * (np.sqrt(curvature * weight)[:, np.newaxis] * scale)
+    hessian = scaled.T @ scaled
+    hessian[np.diag_indices_from(hessian)] += ridge * scale**2
+    values, vectors = np.linalg.eigh(hessian)
+    values = np.maximum(values, 1e-9 * values[-1])
+    return scale[:, np.newaxis] * vectors / np.sqrt(values)
+
+
+def _log_norm(z):
+    """Logarithm of the normaliser of each row, and the probabilities."""
+    if z.shape[1] == 1:
+        # The first class's logit is 0.
+        log_norm = np.logaddexp(0.0, z)
+        return log_norm[:, 0], np.exp(z - log_norm)
+    top = z.max(axis=1, keepdims=True)
+    Q = np.exp(z - top)
+    norm = Q.sum(axis=1, keepdims=True)
+    Q /= norm
+    return (top + np.log(norm))[:, 0], Q

@@ -1,0 +1,549 @@
+"""MLPStudent: a small net that trains in torch and answers in numpy."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from numbers import Integral, Real
+
+import numpy as np
+from scipy.special import expit
+from sklearn.utils import check_random_state
+
+from skdistill._compat import Interval, StrOptions, fit_context
+from skdistill.soft_targets import one_hot
+from skdistill.students._base import (
+    SoftTargetClassifier,
+    check_classes,
+    check_labels,
+    check_weight,
+    label_codes,
+)
+from skdistill.students._training_rows import hold_out, training_rows
+
+#: Up to so many rows a fit is in float64, on all rows at once, and holds none back:
+#: then repeating a row and weighing it are the same to the last digits.
+FEW_ROWS = 200
+
+#: A stream is trained on with the settings of a table of so many rows.
+STREAM_ROWS = 5000
+
+_ACTIVATIONS = {
+    "identity": lambda z: z,
+    "logistic": lambda z: expit(z, out=z),
+    "tanh": lambda z: np.tanh(z, out=z),
+    "relu": lambda z: np.maximum(z, 0.0, out=z),
+}
+
+
+class MLPStudent(SoftTargetClassifier):
+    """Multi-layer perceptron that learns from labels or from soft targets.
+
+    Numeric, categorical and missing values are handled inside: numeric columns are
+    scaled robustly and squeezed smoothly into (-3, 3), categories become columns of
+    their own, and missing values get an indicator. Training runs in torch, through a
+    skorch net: AdamW with warm-up and cosine, averaged weights, and an early stop on
+    rows held back. The fitted student is plain arrays, answers without torch, and gives
+    a row the same answer alone or among others.
+
+    Up to 200 rows are fitted in float64, all at once and without holding rows back.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : array-like of int, default=(64, 64)
+        Number of units of each hidden layer. Empty means a linear model.
+
+    activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
+        Of the hidden layers.
+
+    learning_rate : float, default=0.01
+        Highest learning rate of AdamW.
+
+    weight_decay : float or "auto", default="auto"
+        Decoupled weight decay of AdamW [1]_, on weights and not on intercepts. "auto"
+        is 1000 divided by the number of rows, within .03 and 5; nets whose widest
+        hidden layer has fewer than 64 units overfit less and take less in proportion.
+
+    batch_size : int or "auto", default="auto"
+        Rows of one gradient step. "auto" is 128, 256 from 10,000 rows and 512 from
+        100,000 rows. Up to 200 rows are always one batch.
+
+    max_steps : int or "auto", default="auto"
+        Gradient steps at most. "auto" is 300 up to 200 rows, then four times the number
+        of rows within 2,000 and 10,000, and 12,000 from 100,000 rows.
+
+    early_stopping : bool, default=True
+        Whether to hold rows back, to stop where their loss no longer falls, and to keep
+        the weights at which it was lowest. Rows that are equal stay on one side. Rows
+        are never held back out of 200 or fewer, nor where `validation` is given.
+
+    validation_fraction : float, default=0.1
+        Part of the rows that is held back, 10,000 rows at most.
+
+    patience : int, default=1500
+        Gradient steps without a lower validation loss after which training stops.
+
+    ema_decay : float, default=0.999
+        Decay per step of the exponential moving average of the weights, which is what
+        is evaluated and kept. 0 keeps the weights themselves.
+
+    max_categories : int, default=100
+        Levels of a categorical column that get a column of their own; rarer ones share
+        one.
+
+    warm_start : bool, default=False
+        Whether `fit` goes on from the last fit's weights (and its scaling of inputs).
+
+    callbacks : list of skorch callbacks, default=None
+        Added to the net. An epoch is what lies between two evaluations.
+
+    device : str, default="auto"
+        Where to train: a torch device such as "cpu" or "cuda:0". "auto" takes a GPU
+        where there is one and the net is large enough to gain from it. Up to 200 rows
+        are always fitted on the CPU.
+
+    random_state : int, RandomState instance or None, default=None
+        Seeds initial weights, rows held back and order of rows. No global seed is
+        touched.
+
+    verbose : int, default=0
+        Above 0, skorch shows each epoch.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels.
+
+    coefs_ : list of ndarray
+        Weights (n_in, n_out) of each layer, float64.
+
+    intercepts_ : list of ndarray
+        Intercepts (n_out,) of each layer, float64.
+
+    encoder_ : TableEncoder
+        What turns a row into the first layer's input.
+
+    net_ : StudentNet
+        The skorch net of the last fit, with its `history`. It is left out of pickles
+        and copies.
+
+    n_steps_ : int
+        Gradient steps taken, in `fit` or in all calls of `partial_fit`.
+
+    n_features_in_ : int
+        Number of features seen in `fit`.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features, where they are all strings.
+
+    See Also
+    --------
+    LogisticStudent : The linear student, which takes sparse rows too.
+
+    References
+    ----------
+    .. [1] Loshchilov, Hutter, "Decoupled weight decay regularization", ICLR 2019.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skdistill import MLPStudent
+    >>> X, y = load_iris(return_X_y=True)
+    >>> student = MLPStudent((16,), random_state=0).fit(X, y)
+    >>> student.score(X, y) > 0.95
+    True
+
+    On soft targets, one probability for each class:
+
+    >>> P = student.predict_proba(X)
+    >>> small = MLPStudent((4,), random_state=0)
+    >>> small.fit_soft_targets(X, P, classes=student.classes_).predict(X[:3])
+    array([0, 0, 0])
+    """
+
+    _parameter_constraints: dict = {
+        "hidden_layer_sizes": ["array-like"],
+        "activation": [StrOptions(set(_ACTIVATIONS))],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [
+            StrOptions({"auto"}),
+            Interval(Real, 0, None, closed="left"),
+        ],
+        "batch_size": [
+            StrOptions({"auto"}),
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "max_steps": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "patience": [Interval(Integral, 1, None, closed="left")],
+        "ema_decay": [Interval(Real, 0, 1, closed="left")],
+        "max_categories": [Interval(Integral, 2, None, closed="left")],
+        "warm_start": ["boolean"],
+        "callbacks": [list, tuple, None],
+        "device": [str],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(64, 64),
+        *,
+        activation="relu",
+        learning_rate=0.01,
+        weight_decay="auto",
+        batch_size="auto",
+        max_steps="auto",
+        early_stopping=True,
+        validation_fraction=0.1,
+        patience=1500,
+        ema_decay=0.999,
+        max_categories=100,
+        warm_start=False,
+        callbacks=None,
+        device="auto",
+        random_state=None,
+        verbose=0,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.max_steps = max_steps
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.ema_decay = ema_decay
+        self.max_categories = max_categories
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # -- fit ---------------------------------------------------------------------------
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None):
+        """Fit on labels.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows. Missing values are NaN or null; columns of a data frame that hold no
+            numbers are categories.
+
+        y : array-like of shape (n_samples,)
+            Labels.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of rows; only their proportions matter.
+
+        Returns
+        -------
+        self : MLPStudent
+        """
+        return self._fit_labels(X, y, sample_weight)
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit_soft_targets(
+        self, X, soft_targets, *, classes, sample_weight=None, validation=None
+    ):
+        """Fit on probabilities, by soft cross-entropy.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows, as in `fit`.
+
+        soft_targets : array-like of shape (n_samples, n_classes)
+            Probabilities of the classes; rows sum to 1.
+
+        classes : array-like of shape (n_classes,)
+            Labels of the columns, sorted.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of rows; only their proportions matter.
+
+        validation : tuple (X, soft_targets) or (X, soft_targets, sample_weight), \
+                default=None
+            Rows for early stopping. None holds some of X back.
+
+        Returns
+        -------
+        self : MLPStudent
+        """
+        return self._fit_soft(X, soft_targets, classes, sample_weight, validation)
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Take one pass over rows at a constant learning rate.
+
+        The first call fixes the scaling of inputs, so it should hold rows of all kinds.
+        After `fit`, or after loading, the optimiser starts afresh from `coefs_`.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows, as in `fit`.
+
+        y : array-like of shape (n_samples,)
+            Labels.
+
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever come; needed in the first call only.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of rows; only their proportions within the call matter.
+
+        Returns
+        -------
+        self : MLPStudent
+        """
+        first = not self.__sklearn_is_fitted__()
+        classes = self._all_classes(classes, first)
+        X, y = self._check_rows(X, y, reset=first)
+        P = one_hot(label_codes(check_labels(y), classes), len(classes))
+        weight = check_weight(sample_weight, X)
+        if first:
+            self.encoder_ = self._fit_encoder(X, weight)
+        self._take_pass(self._prepared(X, P, weight, few=False), first)
+        self.classes_ = classes
+        self._set_quick_width()
+        return self
+
+    def _all_classes(self, classes, first):
+        if first and classes is None:
+            raise ValueError(
+                "classes must be given in the first call of partial_fit, got None. "
+                "Pass all labels that will ever come, e.g. np.unique(y)."
+            )
+        if first:
+            return check_classes(np.unique(classes))
+        if classes is not None and not np.array_equal(
+            np.unique(classes), self.classes_
+        ):
+            raise ValueError(
+                "classes must be those of the first call of partial_fit, "
+                f"{self.classes_.tolist()!r}, got {np.asarray(classes).tolist()!r}. "
+                "Leave them out, or begin again with a new MLPStudent."
+            )
+        return self.classes_
+
+    def _take_pass(self, rows, first):
+        from skdistill.students._torch import Plan
+
+        net = self.__dict__.get("net_")
+        if first or net is None or net.plan.annealed:
+            n_taken = 0 if first else self.n_steps_
+            plan = Plan(1, None, ema_decay=self.ema_decay, annealed=False)
+            # A stream does not say how many rows will come.
+            settings = self._settings(STREAM_ROWS)
+            rng = check_random_state(self.random_state)
+            net = self._make_net(rows, None, settings, plan, rng, warm=not first)
+            net.n_steps_ = n_taken
+        self._run(net, rows)
+
+    def _begin_fit(self):
+        return not self._is_warm() and super()._begin_fit()
+
+    def _is_warm(self):
+        return self.warm_start and self.__sklearn_is_fitted__()
+
+    def _fit_encoder(self, X, weight):
+        return self.encoder_ if self._is_warm() else super()._fit_encoder(X, weight)
+
+    def _fit_encoded(self, X, P, weight, classes, validation):
+        warm = self._is_warm()
+        if warm and not np.array_equal(classes, self.classes_):
+            raise ValueError(
+                "y must have the classes of the last fit where warm_start=True, "
+                f"{self.classes_.tolist()!r}, got {classes.tolist()!r}. Set "
+                "warm_start=False to begin again."
+            )
+        rng = check_random_state(self.random_state)
+        few = np.count_nonzero(weight) <= FEW_ROWS
+        rows, held = self._prepared(X, P, weight, few), None
+        settings = self._settings(len(rows.X))
+        if validation is not None and self.early_stopping:
+            held = self._prepared(*validation, few)
+        elif self.early_stopping and not few:
+            mask = hold_out(rows, self.validation_fraction, rng)
+            if mask.any():
+                rows, held = rows.take(~mask), rows.take(mask)
+        plan = self._plan(settings, len(rows.X), held is not None)
+        net = self._make_net(rows, held, settings, plan, rng, warm=warm)
+        self._run(net, rows)
+
+    def _plan(self, settings, n_rows, validated):
+        from skdistill.students._torch import Plan
+
+        n_steps = settings.n_steps
+        return Plan(
+            n_steps=n_steps,
+            # About a pass where that is short: small tables overfit fast.
+            n_between=min(n_steps, 100, max(10, n_rows // settings.batch_size)),
+            n_warmup=min(200, n_steps // 10),
+            patience=self.patience if validated else None,
+            ema_decay=self.ema_decay,
+        )
+
+    def _prepared(self, X, P, weight, few):
+        dtype = np.float64 if few else np.float32
+        return training_rows(self.encoder_.transform(X, dtype), P, weight, merge=few)
+
+    def _initial_layers(self, rows, rng, warm):
+        sizes = [rows.X.shape[1], *self._hidden_sizes(), rows.target.shape[1]]
+        if warm:
+            fitted = [len(coef) for coef in self.coefs_] + [rows.target.shape[1]]
+            if fitted != sizes:
+                raise ValueError(
+                    "hidden_layer_sizes must be those of the net that training goes on "
+                    f"from, {tuple(fitted[1:-1])!r}, got {self.hidden_layer_sizes!r}. "
+                    "Fit with warm_start=False to begin again."
+                )
+            return self.coefs_, self.intercepts_
+        coefs = [
+            _draw_weights(n_in, n_out, self.activation, rng)
+            for n_in, n_out in pairwise(sizes)
+        ]
+        intercepts = [np.zeros(n_out) for n_out in sizes[1:]]
+        # Before the first step all rows get about the answer that is best for all.
+        prior = rows.target.sum(axis=0, dtype=np.float64) / rows.target.sum()
+        intercepts[-1] += np.log(np.maximum(prior, 1e-3))
+        return coefs, intercepts
+
+    def _hidden_sizes(self):
+        sizes = np.asarray(self.hidden_layer_sizes)
+        if sizes.size == 0:
+            return []
+        if sizes.ndim > 1 or sizes.dtype.kind not in "iu" or sizes.min() < 1:
+            raise ValueError(
+                "hidden_layer_sizes must be integers of at least 1, got "
+                f"{self.hidden_layer_sizes!r}. Pass one number for each hidden layer, "
+                "e.g. (64, 64)."
+            )
+        return sizes.ravel().tolist()
+
+    def _settings(self, n_rows):
+        few, many = n_rows <= FEW_ROWS, n_rows >= 100_000
+        n_steps, batch_size, decay = self.max_steps, self.batch_size, self.weight_decay
+        if n_steps == "auto":
+            medium = 4 * min(max(n_rows, 500), 2500)
+            n_steps = 300 if few else 12_000 if many else medium
+        if few:
+            batch_size = n_rows
+        elif batch_size == "auto":
+            batch_size = 512 if many else 256 if n_rows >= 10_000 else 128
+        if decay == "auto":
+            # A prior on the weights counts less where there are more rows. Few rows
+            # take one value, as repeated rows must do what weights do.
+            decay = 5.0 if few else min(1000.0 / n_rows, 5.0)
+            widest = max(self._hidden_sizes(), default=0)
+            decay = max(decay * min(max(widest, 16) / 64, 1.0), 0.03)
+        return _Settings(n_steps, batch_size, decay)
+
+    def _make_net(self, rows, held, settings, plan, rng, *, warm):
+        from skdistill.students import _torch
+
+        coefs, intercepts = self._initial_layers(rows, rng, warm)
+        dtype = rows.X.dtype
+        work = settings.batch_size * sum(coef.size for coef in coefs)
+        device = _torch.resolve_device(self.device, work)
+        if dtype == np.float64:  # few rows, and not every device has such numbers
+            device = "cpu"
+        if held is not None:
+            held = _torch.to_tensors(held.X, held.target, dtype=dtype, device=device)
+        return _torch.make_net(
+            coefs,
+            intercepts,
+            activation=self.activation,
+            plan=plan,
+            lr=self.learning_rate,
+            weight_decay=settings.weight_decay,
+            batch_size=settings.batch_size,
+            shuffle=dtype == np.float32,  # few rows are one batch, in canonical order
+            dtype=dtype,
+            device=device,
+            seed=int(rng.randint(np.iinfo(np.int32).max)),
+            callbacks=self.callbacks,
+            verbose=self.verbose,
+            validation=held,
+        )
+
+    def _run(self, net, rows):
+        """Train on rows and take over the weights."""
+        from skdistill.students import _torch
+
+        dtype = rows.X.dtype
+        X, target = _torch.to_tensors(
+            rows.X, rows.target, dtype=dtype, device=net.device
+        )
+        net.weighted = not rows.is_even
+        work = net.batch_size * sum(a * b for a, b in net.module_.shapes)
+        with _torch.bounded_threads(work):
+            net.partial_fit(X, target)
+        # The rows held back are not kept alive by the net.
+        net.train_split = None
+        self.coefs_, self.intercepts_ = net.kept_layers()
+        self.n_steps_ = net.n_steps_
+        self.net_ = net
+
+    # -- answers -----------------------------------------------------------------------
+
+    def _logits(self, X):
+        act = _ACTIVATIONS[self.activation]
+        last = len(self.coefs_) - 1
+        for layer, (coef, intercept) in enumerate(
+            zip(self.coefs_, self.intercepts_, strict=True)
+        ):
+            X = X @ coef
+            X += intercept
+            if layer < last:
+                X = act(X)
+        return X
+
+    def decision_function(self, X):
+        """Logits of the classes.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            Logits; for two classes the second one's minus the first one's, which is the
+            log-odds of the second.
+        """
+        z = self._decision(X)
+        return z[:, 1] - z[:, 0] if z.shape[1] == 2 else z
+
+    def __getstate__(self):
+        """Leave the net out: arrays answer without torch."""
+        state = super().__getstate__().copy()
+        state.pop("net_", None)
+        return state
+
+
+# -- settings --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What "auto" comes to for a number of rows."""
+
+    n_steps: int
+    batch_size: int
+    weight_decay: float
+
+
+# -- helpers ---------------------------------------------------------------------------
+
+
+def _draw_weights(n_in, n_out, activation, rng):
+    """Uniform weights that keep the variance of signals (He; Glorot)."""
+    gain = 6.0 / n_in if activation == "relu" else 6.0 / (n_in + n_out)
+    bound = np.sqrt(gain)
+    return rng.uniform(-bound, bound, size=(n_in, n_out))

@@ -1,0 +1,387 @@
+"""From a table to the matrix that a student learns from: one encoder for all students.
+
+Everything a fitted encoder knows is a readable attribute: numbers to subtract and
+multiply, lists of categories. Exporters write it out without asking the class.
+"""
+
+from numbers import Real
+
+import narwhals.stable.v1 as nw
+import numpy as np
+
+from skdistill._frames import to_float
+
+#: Half-width of the smooth clip: inputs beyond three spreads are squeezed below it.
+CLIP = 3.0
+
+#: Spreads below this count as none, and scaled inputs beyond its inverse are bounded:
+#: squares then stay finite.
+TINY = 1e-50
+
+
+class TableEncoder:
+    """Encode numeric, categorical and missing values as columns of a float matrix.
+
+    The columns of the result are: numeric columns in their order (missing values at
+    the centre), one indicator for each numeric column that had missing values in `fit`,
+    then each categorical column's levels. A level that `fit` has not seen is all zeros.
+
+    Parameters
+    ----------
+    scaling : {"robust", None}, default="robust"
+        "robust" centres numeric columns on their weighted median, divides them by a
+        spread (:func:`spread`) and squeezes them smoothly into (-3, 3).
+
+    max_categories : int, default=100
+        Levels of a categorical column that get a column of their own, by weighted
+        frequency; rarer ones share one.
+
+    Attributes
+    ----------
+    numeric_ : list of int
+        Positions of the numeric columns in the input.
+
+    center_, rate_ : ndarray of shape (n_numeric,)
+        A numeric input x becomes ``z = (x - center_) * rate_``. A constant column has
+        rate 0.
+
+    clip_ : float or None
+        z becomes ``z / sqrt(1 + (z / clip_)**2)``; None leaves it.
+
+    indicators_ : list of int
+        Positions among `numeric_` that have a missing indicator.
+
+    categorical_ : list of int
+        Positions of the categorical columns in the input.
+
+    categories_ : list of list
+        Levels that have a column of their own, for each categorical column. None
+        stands for a missing value.
+
+    infrequent_ : list of list
+        Levels that share one column, which follows the column's own levels; empty where
+        there is no such column.
+
+    n_features_in_, n_features_out_ : int
+        Width of the input and of the result.
+    """
+
+    def __init__(self, scaling="robust", max_categories=100):
+        self.scaling = scaling
+        self.max_categories = max_categories
+
+    def fit(self, X, sample_weight):
+        """Learn centres, spreads and levels.
+
+        Parameters
+        ----------
+        X : ndarray of float64 of shape (n_samples, n_features) or narwhals DataFrame
+            Missing values are NaN or null; infinite ones are refused by the caller.
+
+        sample_weight : ndarray of shape (n_samples,)
+            A row of weight 0 is as if absent, and an integer weight as if the row were
+            there that many times.
+
+        Returns
+        -------
+        self : TableEncoder
+        """
+        keep = sample_weight > 0
+        weight = sample_weight[keep]
+        self.n_features_in_ = X.shape[1]
+        self.numeric_, self.categorical_ = _column_kinds(X)
+        values = self._numeric_values(X)[keep]
+        self._fit_numeric(values, weight)
+        self.categories_, self.infrequent_ = [], []
+        for position in self.categorical_:
+            own, shared = _fit_levels(
+                np.array(_levels(_column(X, position)), dtype=object)[keep].tolist(),
+                weight,
+                self.max_categories,
+            )
+            self.categories_.append(own)
+            self.infrequent_.append(shared)
+        self._build_lookup()
+        self.n_features_out_ = len(self.numeric_) + len(self.indicators_) + self._n_hot
+        return self
+
+    def _fit_numeric(self, values, weight):
+        n_numeric = values.shape[1]
+        self.center_, self.rate_ = np.zeros(n_numeric), np.zeros(n_numeric)
+        self.clip_ = CLIP if self.scaling == "robust" else None
+        self.indicators_ = []
+        even = weight.size > 0 and weight.min() == weight.max()
+        for j in range(n_numeric):
+            column = values[:, j]
+            missing = np.isnan(column)
+            column_weight = None if even else weight
+            if missing.any():
+                self.indicators_.append(j)
+                column = column[~missing]
+                column_weight = None if even else weight[~missing]
+            level, mass = _distinct(column, column_weight)
+            if level.size == 0:
+                continue
+            center = _quantiles(level, mass, (0.5,))[0]
+            width = 1.0 if self.scaling is None else spread(level, mass)
+            # A constant column says nothing: at rate 0 no untrained weight ever
+            # meets a value other than 0 there.
+            if level.size > 1 and width > TINY:
+                self.center_[j], self.rate_[j] = center, 1.0 / width
+            elif self.scaling is None:
+                self.center_[j], self.rate_[j] = center, 1.0
+        # Beyond this, (x - center) * rate could overflow in the quick path.
+        self.safe_ = bool(np.all(np.abs(self.center_) < 1.0 / TINY))
+
+    def transform(self, X, dtype=np.float64):
+        """Encode rows.
+
+        Parameters
+        ----------
+        X : ndarray of float64 of shape (n_samples, n_features) or narwhals DataFrame
+
+        dtype : dtype, default=np.float64
+            Of the result; arithmetic is in float64.
+
+        Returns
+        -------
+        encoded : ndarray of shape (n_samples, n_features_out_)
+        """
+        values = self._numeric_values(X)
+        missing = np.isnan(values)
+        if missing.any():
+            values = np.where(missing, self.center_, values)
+        z = self._scale(values)
+        if not self.indicators_ and not self.categorical_:
+            return z.astype(dtype, copy=False)
+        out = np.zeros((len(z), self.n_features_out_), dtype=dtype)
+        start = z.shape[1]
+        out[:, :start] = z
+        out[:, start : start + len(self.indicators_)] = missing[:, self.indicators_]
+        rows = np.arange(len(z))
+        start += len(self.indicators_)
+        for position, lookup, width in zip(
+            self.categorical_, self._lookup, self._widths, strict=True
+        ):
+            codes = np.array(
+                [lookup.get(v, -1) for v in _levels(_column(X, position))],
+                dtype=np.intp,
+            )
+            known = codes >= 0
+            out[rows[known], start + codes[known]] = 1.0
+            start += width
+        return out
+
+    def scale(self, values):
+        """Scale finite numeric values of sound size: the quick path of `transform`."""
+        if self.clip_ is None:
+            return values
+        z = values - self.center_
+        z *= self.rate_
+        squared = z * z
+        squared *= 1.0 / self.clip_**2
+        squared += 1.0
+        z /= np.sqrt(squared)
+        return z
+
+    def _scale(self, values):
+        if self.clip_ is None:
+            return values
+        with np.errstate(over="ignore"):
+            z = values - self.center_
+            z *= self.rate_
+        # Bounded before squaring: 1e300 squared is infinite, and so is 1e30 in float32.
+        np.clip(z, -1e6, 1e6, out=z)
+        z /= np.sqrt(1.0 + z * z * (1.0 / self.clip_**2))
+        return z
+
+    def _numeric_values(self, X):
+        if isinstance(X, np.ndarray):
+            return X
+        values = np.empty((len(X), len(self.numeric_)))
+        for j, position in enumerate(self.numeric_):
+            values[:, j] = _as_numbers(_column(X, position))
+        if np.isinf(values).any():
+            raise ValueError(
+                "Input X contains infinity or a value too large for dtype('float64'). "
+                "Replace infinite values, or mark them as missing (NaN)."
+            )
+        return values
+
+    def _build_lookup(self):
+        """Tables from a level to its column, rebuilt from the readable lists."""
+        self._lookup, self._widths = [], []
+        for own, shared in zip(self.categories_, self.infrequent_, strict=True):
+            lookup = {value: code for code, value in enumerate(own)}
+            lookup.update(dict.fromkeys(shared, len(own)))
+            self._lookup.append(lookup)
+            self._widths.append(len(own) + bool(shared))
+        self._n_hot = sum(self._widths)
+
+    def __getstate__(self):
+        state = self.__dict__.copy()
+        for name in ("_lookup", "_widths", "_n_hot"):
+            state.pop(name, None)
+        return state
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        if "categories_" in state:
+            self._build_lookup()
+
+
+def is_plain_table(frame):
+    """Tell whether all columns of a narwhals frame are numbers or truth values."""
+    return all(_is_numeric(series) for series in frame.iter_columns())
+
+
+# -- columns ---------------------------------------------------------------------------
+
+
+def _column_kinds(X):
+    if isinstance(X, np.ndarray):
+        return list(range(X.shape[1])), []
+    numeric = [_is_numeric(series) for series in X.iter_columns()]
+    return (
+        [i for i, is_number in enumerate(numeric) if is_number],
+        [i for i, is_number in enumerate(numeric) if not is_number],
+    )
+
+
+def _column(frame, position):
+    # Not frame[name]: a name that is an integer would be taken for a row.
+    return frame.get_column(frame.columns[position])
+
+
+def _is_numeric(series):
+    dtype = series.dtype
+    if dtype.is_numeric() or dtype == nw.Boolean:
+        return True
+    if dtype.is_temporal():
+        raise TypeError(
+            f"Column {series.name!r} must hold numbers or categories, got {dtype}. "
+            "Turn dates and durations into numbers first, e.g. days since a start or "
+            "the hour of the day."
+        )
+    if dtype == nw.Object:
+        present = [v for v in _levels(series) if v is not None]
+        return bool(present) and all(isinstance(v, Real) for v in present)
+    return False
+
+
+def _as_numbers(series):
+    dtype = series.dtype
+    if dtype.is_numeric() or dtype == nw.Boolean:
+        return to_float(series)
+    if dtype == nw.Object:
+        try:
+            values = [np.nan if v is None else float(v) for v in _levels(series)]
+            return np.array(values, dtype=np.float64)
+        except (TypeError, ValueError):
+            pass
+    raise ValueError(
+        f"Column {series.name!r} must hold numbers as it did in fit, got {dtype}. "
+        "Convert it, or fit again on data of this kind."
+    )
+
+
+def _levels(series):
+    """Values of a column as Python objects, None where missing."""
+    if series.dtype.is_numeric() or series.dtype == nw.Boolean:
+        # 1, 1.0 and True are one level; NaN is missing
+        values = to_float(series).tolist()
+        return [None if v != v else v for v in values]
+    values = series.to_list()
+    missing = series.is_null().to_list()
+    levels = [
+        None if gone else _plain(v) for v, gone in zip(values, missing, strict=True)
+    ]
+    return levels
+
+
+def _plain(value):
+    """Return a value as str, bool, int or float: what any format can store."""
+    if type(value) in (str, bool, int):
+        return value
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return None if value != value else value
+    return value if isinstance(value, str | bool | int) else str(value)
+
+
+def _fit_levels(values, weight, max_categories):
+    """Levels with a column of their own, and those that share one."""
+    table, codes = {}, np.empty(len(values), dtype=np.intp)
+    for i, value in enumerate(values):
+        codes[i] = table.setdefault(value, len(table))
+    mass = np.bincount(codes, weights=weight, minlength=len(table))
+    # Sorted by type and value, so that the order of the rows leaves no trace.
+    level = sorted(table, key=lambda v: (v is None, isinstance(v, str), v or 0))
+    if len(level) <= max_categories:
+        return level, []
+    order = sorted(range(len(level)), key=lambda i: (-mass[table[level[i]]], i))
+    own = sorted(order[: max_categories - 1])
+    shared = sorted(order[max_categories - 1 :])
+    return [level[i] for i in own], [level[i] for i in shared]
+
+
+# -- weighted statistics ---------------------------------------------------------------
+
+
+def _distinct(values, weight):
+    """Sorted distinct values and the weight of each; None weights count rows.
+
+    Working on distinct values makes integer weights and repeated rows give the same
+    statistics bit for bit.
+    """
+    if weight is None:
+        level, mass = np.unique(values, return_counts=True)
+        return level, mass.astype(np.float64)
+    order = np.argsort(values, kind="stable")
+    values, weight = values[order], weight[order]
+    if values.size == 0:
+        return values, weight
+    start = np.flatnonzero(np.r_[True, values[1:] != values[:-1]])
+    return values[start], np.add.reduceat(weight, start)
+
+
+def _quantiles(level, mass, at):
+    """Weighted quantiles (averaged inverted distribution function) of sorted values."""
+    cumulative = np.cumsum(mass)
+    total = cumulative[-1]
+    result = []
+    for q in at:
+        i = int(np.searchsorted(cumulative, q * total * (1 - 1e-12)))
+        tie = cumulative[i] <= q * total * (1 + 1e-12) and i + 1 < level.size
+        result.append(0.5 * level[i] + 0.5 * level[i + 1] if tie else level[i])
+    return result
+
+
+def spread(level, mass):
+    """Spread of a column: interquartile, or a wider one where that says nothing.
+
+    Parameters
+    ----------
+    level, mass : ndarray of shape (n_distinct,)
+        Sorted distinct values and their weights.
+
+    Returns
+    -------
+    spread : float
+        About the standard deviation for a normal column. Columns that are mostly one
+        value (0/1, counts, sparse) have no or a tiny interquartile range: they take
+        their standard deviation.
+    """
+    low, high, bottom, top = _quantiles(level, mass, (0.25, 0.75, 0.02, 0.98))
+    quartile = (high - low) / 1.349
+    tail = (top - bottom) / 4.107
+    # Half of the wider range: a column with a heavy mode and a broad rest is not
+    # squeezed as a whole into the flat part of the clip.
+    if quartile > 0:
+        return max(quartile, tail / 2)
+    scale = max(abs(level[0]), abs(level[-1]), TINY)
+    share = mass / mass.sum()
+    unit = level / scale
+    mean = float(np.dot(share, unit))
+    return scale * float(np.sqrt(np.dot(share, (unit - mean) ** 2)))

@@ -1,0 +1,110 @@
+"""How a fitted student answers for the estimator that fitted it."""
+
+from math import isfinite
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import assert_all_finite
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+
+def _student_has(method):
+    def check(self):
+        student = getattr(self, "student_", self.student)
+        return student is None or hasattr(student, method)  # the default ones have it
+
+    return check
+
+
+class StudentAnswers(ClassifierMixin, BaseEstimator):
+    """Base of estimators that hold a fitted `student_` and let it answer.
+
+    A subclass sets `classes_`, `_met_no_missing` (whether rows with missing values are
+    refused) and, last of all, `student_`.
+    """
+
+    def predict_proba(self, X):
+        """Probabilities of the classes, by the student.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or list of str
+            Rows.
+
+        Returns
+        -------
+        P : ndarray of shape (n_samples, n_classes)
+            Columns in the order of `classes_`; rows sum to 1.
+        """
+        return self._student_for(X).predict_proba(X)
+
+    def predict(self, X):
+        """Most probable class of each row, by the student.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or list of str
+            Rows.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Labels out of `classes_`.
+        """
+        P = self._student_for(X).predict_proba(X)
+        return self.classes_.take(P.argmax(axis=1))
+
+    def predict_log_proba(self, X):
+        """Logarithms of the probabilities of the classes, by the student.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or list of str
+            Rows.
+
+        Returns
+        -------
+        log_P : ndarray of shape (n_samples, n_classes)
+        """
+        student = self._student_for(X)
+        if hasattr(student, "predict_log_proba"):
+            return student.predict_log_proba(X)
+        with np.errstate(divide="ignore"):
+            return np.log(student.predict_proba(X))
+
+    @available_if(_student_has("decision_function"))
+    def decision_function(self, X):
+        """Scores of the student, where it has them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
+        """
+        return self._student_for(X).decision_function(X)
+
+    def _student_for(self, X):
+        """Return the fitted student, if it may be asked about such rows.
+
+        Where the teacher takes no missing values, the student met none, and would
+        answer such rows by accident.
+        """
+        try:
+            student = self.student_
+        except AttributeError:
+            check_is_fitted(self)
+            raise
+        if self._met_no_missing and type(X) is np.ndarray and X.dtype.kind == "f":
+            # A sum of squares that is finite takes a microsecond and clears all cells.
+            if not isfinite(np.vdot(X, X)):
+                assert_all_finite(X, input_name="X")
+        return student
+
+    def __sklearn_is_fitted__(self):
+        """Tell whether all of a fit has happened."""
+        return "student_" in vars(self)

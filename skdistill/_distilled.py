@@ -1,0 +1,528 @@
+"""DistilledClassifier: the only place that sees the whole way."""
+
+import copy
+import uuid
+import warnings
+from functools import partial
+from numbers import Integral, Real
+
+from sklearn.base import clone
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.utils import (
+    Bunch,
+    check_random_state,
+    get_tags,
+)
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
+
+from skdistill import _choice, _input, _labelling
+from skdistill._answers import StudentAnswers
+from skdistill._compat import (
+    CallbackSupportMixin,
+    HasMethods,
+    Interval,
+    StrOptions,
+    clone_parametrized,
+    fit_context,
+    num_samples,
+    routing_enabled,
+)
+from skdistill._leak_check import looks_memorised
+from skdistill._new_rows import TransferSource
+from skdistill._progress import FitProgress
+from skdistill._teaching import TeacherFit, cross_fit
+from skdistill.soft_targets import (
+    Calibration,
+    align_columns,
+    calibrate,
+    check_soft_targets,
+    teacher_probabilities,
+)
+from skdistill.students import MLPStudent, check_student
+
+#: Fewer labelled rows than this cannot tell a good temperature from a bad one.
+MIN_CALIBRATION_ROWS = 100
+
+_ROUTES = {"auto", "native", "expand", "regress", "regress_logits", "sample"}
+
+#: Warnings given to clones of one estimator (in a search): once each, not per fold.
+_GIVEN = set()
+
+
+class DistilledClassifier(CallbackSupportMixin, StudentAnswers):
+    """Classifier that learns from another classifier's probabilities.
+
+    A **teacher**, any classifier with `predict_proba`, labels the training rows with
+    probabilities (soft targets), and a small **student** is fitted on them. The fitted
+    `student_` works alone: it is the thing to ship.
+
+    A teacher that is fitted already is used as it is, by `fit` and by every clone of
+    this object (in GridSearchCV, cross_validate, a Pipeline); wrapping it in
+    :class:`~sklearn.frozen.FrozenEstimator` means the same. A teacher that is not
+    fitted is cloned, fitted on the rows that `fit` gets, and labels them out of bag or
+    out of fold.
+
+    Parameters
+    ----------
+    teacher : classifier or None
+        Fitted, frozen or unfitted classifier with `predict_proba`. None is allowed
+        where `fit` is given `soft_targets`.
+
+    student : estimator, default=None
+        What to fit: a scikit-learn classifier or regressor, a Pipeline that ends in
+        one, a skorch net, a LightGBM, XGBoost or CatBoost classifier, or any object
+        with ``fit_soft_targets(X, soft_targets, *, classes, sample_weight=None)``.
+        None means ``MLPStudent()``, ``LogisticStudent()`` for sparse rows, and the
+        latter behind a TfidfVectorizer for a list of str.
+
+    temperature : float or "auto", default=1.0
+        T > 0. Targets are tempered, ``p ** (1 / T)`` normalised, and the student's
+        answer is raised to T again, so both sides of the loss are tempered [1]_ and
+        predictions are at T = 1. "auto" tries 1, 2 and 4 on held-out rows.
+
+    alpha : float or "auto", default="auto"
+        Weight of the SOFT targets in [0, 1]: 1 is soft only, 0 is labels only. "auto"
+        chooses among .5, 1 and the plain student (0) by held-out log-loss; without y
+        it is 1.
+
+    targets : {"auto", "native", "expand", "regress", "regress_logits", "sample"}, \
+            default="auto"
+        How the student is fed soft targets; see the user guide's table. What was done,
+        and why, is in `targets_`.
+
+    cv : int, splitter, iterable or "auto", default="auto"
+        How an unfitted teacher labels its own training rows. "auto" uses out-of-bag
+        probabilities if the teacher has them, else stratified 5-fold (whole groups
+        where `groups` are given).
+
+    calibrate : {"auto", "temperature"} or None, default="auto"
+        Calibration of the teacher, fitted on rows that it was not fitted on. "auto"
+        keeps a temperature if it lowers the cross-validated log-loss; "temperature"
+        keeps it always; None does nothing.
+
+    transfer : {"auto"}, sampler or None, default="auto"
+        Where more rows for the teacher to label come from. A sampler has ``fit(X, *,
+        teacher=None)`` and ``sample(n_samples, random_state=None)``. "auto" tries
+        :class:`~skdistill.transfer.MungeSampler` on held-out rows where the student
+        and the kind of rows admit it, and none. With `X_transfer`, "auto" means none.
+
+    n_jobs : int, default=None
+        Number of folds in which the teacher is fitted at once.
+
+    random_state : int, RandomState instance or None, default=None
+        Seeds folds, held-out rows, samplers, and every `random_state` parameter of
+        teacher and student that is None.
+
+    verbose : int, default=0
+        1 shows a progress bar. With scikit-learn >= 1.9, `set_callbacks` takes its
+        callbacks too.
+
+    Attributes
+    ----------
+    student_ : classifier
+        The fitted student; `classes_` and normalised `predict_proba`.
+
+    teacher_ : classifier or None
+        The teacher that is fitted on all rows, or the given one. None where only its
+        `soft_targets` were given.
+
+    classes_ : ndarray of shape (n_classes,)
+        Sorted class labels; those of a fitted teacher.
+
+    targets_ : Feed
+        How the student was fed and why.
+
+    summary_ : dict of ndarrays
+        Held-out scores of teacher, plain student and distilled students, one entry a
+        score, and which settings were chosen. Made for ``pandas.DataFrame(summary_)``.
+        Scores are in nats except accuracy.
+
+    alpha_, temperature_, transfer_ : float, float, str
+        What `alpha`, `temperature` and `transfer` came to.
+
+    calibration_ : Calibration
+        Temperature of the teacher, and whether it is in use.
+
+    plain_student_ : classifier
+        The same student fitted on the labels of the same rows; where it was a
+        candidate.
+
+    n_features_in_ : int
+        Number of features seen during fit, where rows have any.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features, where X has names that are all strings.
+
+    Notes
+    -----
+    **Cost.** With everything on "auto" and an unfitted teacher: 1 + 5 fits of the
+    teacher (2 if it has out-of-bag probabilities), and of the student one fit for each
+    candidate (plain, alpha .5 and 1; the latter two again with transfer rows) on 80 %
+    of the rows, one of the winner and one of the plain student on all rows. With
+    `alpha`, `temperature` and `transfer` fixed, the student is fitted once.
+
+    Choices are made where at least 250 rows are given; with fewer, alpha is .5
+    without transfer rows. Transfer rows weigh the mean weight of the training rows:
+    with ten for each training row they carry 10 / 11 of the loss.
+
+    References
+    ----------
+    .. [1] Hinton, Vinyals, Dean, "Distilling the knowledge in a neural network", 2015.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> from skdistill import DistilledClassifier, LogisticStudent
+    >>> X, y = load_iris(return_X_y=True)
+    >>> small = DistilledClassifier(
+    ...     RandomForestClassifier(random_state=0), LogisticStudent(), random_state=0
+    ... ).fit(X, y)
+    >>> small.predict_proba(X[:1]).round(1)
+    array([[1., 0., 0.]])
+    """
+
+    _parameter_constraints = {
+        "teacher": "no_validation",  # _check_teacher and check_teacher say more
+        "student": [HasMethods("fit"), HasMethods("fit_soft_targets"), None],
+        "temperature": [
+            Interval(Real, 0, None, closed="neither"),
+            StrOptions({"auto"}),
+        ],
+        "alpha": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
+        "targets": [StrOptions(_ROUTES)],
+        "cv": ["cv_object", StrOptions({"auto"})],
+        "calibrate": [StrOptions({"auto", "temperature"}), None],
+        "transfer": [StrOptions({"auto"}), HasMethods(["fit", "sample"]), None],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        teacher,
+        student=None,
+        *,
+        temperature=1.0,
+        alpha="auto",
+        targets="auto",
+        cv="auto",
+        calibrate="auto",
+        transfer="auto",
+        n_jobs=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.teacher = teacher
+        self.student = student
+        self.temperature = temperature
+        self.alpha = alpha
+        self.targets = targets
+        self.cv = cv
+        self.calibrate = calibrate
+        self.transfer = transfer
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    _is_clone = False
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self,
+        X,
+        y=None,
+        *,
+        sample_weight=None,
+        soft_targets=None,
+        classes=None,
+        X_transfer=None,
+        **params,
+    ):
+        """Label the rows by the teacher and fit the student.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or list of str
+            Training rows, passed on untouched to teacher and student.
+
+        y : array-like of shape (n_samples,), default=None
+            Labels. None is allowed with a fitted teacher or with `soft_targets`.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of rows, for teacher (if it is fitted here), student, calibration
+            and choices. A row of weight 0 counts as absent.
+
+        soft_targets : array-like of shape (n_samples, n_classes), default=None
+            The teacher's probabilities for X, columns in the order of `classes_` or of
+            `classes`: the teacher is not called on these rows, and not fitted.
+            GridSearchCV and cross_validate slice it along with X.
+
+        classes : array-like of shape (n_classes,), default=None
+            Labels of the columns of `soft_targets`, or of a teacher that has no
+            `classes_`.
+
+        X_transfer : array-like of shape (n_transfer, n_features) or UnlabelledPool, \
+                default=None
+            Unlabelled rows, labelled by the teacher. GridSearchCV and cross_validate
+            slice an array that is as long as X; they leave an
+            :class:`~skdistill.transfer.UnlabelledPool` whole.
+
+        **params : dict
+            Parameters of the `fit` of an unfitted teacher; `groups` go to the splitter.
+            With metadata routing, whatever teacher and splitter request.
+
+        Returns
+        -------
+        self : DistilledClassifier
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If inputs contradict each other; the message says what was expected, what
+            came and what to do.
+
+        TypeError
+            If the teacher gives no probabilities.
+        """
+        self._forget()
+        use_as_it_is = _input.check_request(
+            self.teacher, y=y, soft_targets=soft_targets, alpha=self.alpha
+        )
+        X, y, weight = _input.check_rows(self, X, y, sample_weight)
+        routed = self._route(weight, params)
+        given = _input.teacher_labels(self.teacher, classes) if use_as_it_is else None
+        self.classes_, columns = _labelling.resolve_classes(
+            given, classes, y, soft_targets
+        )
+        codes = None if y is None else _labelling.encode(y, self.classes_)
+        seed = check_random_state(self.random_state).randint(2**30)
+        make_student = partial(_input.fresh_student, self.student, X, seed)
+        check_student(make_student(), self.targets, weight, len(self.classes_))
+        sampler, is_given = _input.resolve_sampler(
+            self.transfer, X_transfer, X, make_student(),
+            can_ask=use_as_it_is or soft_targets is None,
+        )  # fmt: skip
+        progress = FitProgress(self, X, y, self.verbose)
+
+        # What the teacher says of these rows, and whether it may have seen the answers.
+        self.n_teacher_rows_ = 0
+        own, in_sample = None, False
+        if soft_targets is None and not use_as_it_is:
+            own = self._cross_fit(X, y, codes, routed, seed, progress)
+            P = own.P
+        else:
+            P = self._targets_of_others(X, soft_targets, given, columns, progress)
+            in_sample = codes is not None and looks_memorised(P, codes, X)
+            if in_sample:
+                self._warn_once("leak", _input.leak_text(soft_targets))
+        rows = _choice.Rows(X, codes, P, weight, routed.splitter.split.get("groups"))
+        rows = rows.labelled()
+
+        # Probabilities that fit the labels, before anybody learns from them.
+        self.calibration_ = Calibration()
+        always = self.calibrate == "temperature"
+        enough = always or len(rows) >= MIN_CALIBRATION_ROWS
+        if (
+            self.calibrate is not None
+            and codes is not None
+            and enough
+            and not in_sample
+        ):
+            self.calibration_ = calibrate(
+                rows.P, rows.codes, sample_weight=rows.weight, always=always
+            )
+        rows = rows.with_targets(self.calibration_(rows.P))
+
+        # Settings, tried on rows that no candidate is fitted on.
+        def ask(teacher, X):
+            return self.calibration_(self._ask(teacher, X, given))
+
+        source = TransferSource(sampler, ask=ask, seed=seed, is_given=is_given)
+        trainer = _choice.Trainer(
+            make_student, classes=self.classes_, targets=self.targets, seed=seed
+        )
+        record = _choice.Record()
+        best = _choice.decide(
+            rows, own, trainer, source, record, teacher=self.teacher_,
+            alpha=self.alpha, temperature=self.temperature, in_sample=in_sample,
+            progress=progress,
+        )  # fmt: skip
+        self._fit_student(best, rows, trainer, source, record, progress)
+        progress.end()
+        return self
+
+    # -- what comes in -----------------------------------------------------------------
+
+    def _forget(self):
+        """Drop what an earlier fit left: after a failed one nothing predicts."""
+        for name in [n for n in vars(self) if n.endswith("_") and n[0] != "_"]:
+            delattr(self, name)
+
+    def _warn_once(self, kind, text):
+        """Warn, if there is something to say: in a search once, not in each fold."""
+        token = getattr(self, "_clone_token", None)
+        if not text or (self._is_clone and (token, kind) in _GIVEN):
+            return
+        _GIVEN.add((token, kind))
+        warnings.warn(text, UserWarning, stacklevel=4)
+
+    # -- the teacher's part ------------------------------------------------------------
+
+    def _ask(self, teacher, X, teacher_classes):
+        """Ask a teacher for probabilities in the order of `classes_`, and count."""
+        P = teacher_probabilities(
+            teacher, X, classes=self.classes_, teacher_classes=teacher_classes
+        )
+        self.n_teacher_rows_ += len(P)
+        return P
+
+    def _cross_fit(self, X, y, codes, routed, seed, progress):
+        """Fit the teacher on all rows, and label each by one that has not seen it."""
+        teacher = _input.with_seed(clone(self.teacher), seed)
+        own = cross_fit(
+            TeacherFit(teacher, X, y, routed.teacher.fit), codes, classes=self.classes_,
+            cv=self.cv, split_params=routed.splitter.split, n_jobs=self.n_jobs,
+            seed=seed, progress=progress,
+        )  # fmt: skip
+        self.teacher_ = own.teacher
+        self.n_teacher_rows_ += own.n_asked
+        return own
+
+    def _targets_of_others(self, X, soft_targets, teacher_classes, columns, progress):
+        """Probabilities that were given, or those of a teacher used as it is."""
+        self.teacher_ = None if teacher_classes is None else self.teacher
+        if soft_targets is not None:
+            P = check_soft_targets(
+                soft_targets, n_samples=num_samples(X), n_classes=len(columns)
+            )
+            return align_columns(P, columns, self.classes_)
+        self._warn_once("columns", _labelling.other_columns(self.teacher, X))
+        with progress.task("label rows") as step:
+            P = self._ask(self.teacher, X, teacher_classes)
+            step()
+        return P
+
+    # -- the student's part ------------------------------------------------------------
+
+    def _fit_student(self, best, rows, trainer, source, record, progress):
+        """Fit the student with the chosen settings on all rows."""
+        with progress.task("fit student", 2) as step:
+            new = None
+            if best.transfer != "none":
+                new = source.rows_for(trainer.make_student(), rows, self.teacher_)
+            student, self.targets_ = trainer.fit(rows, best, new)
+            step()
+            if record.has(_choice.PLAIN):
+                self.plain_student_ = (
+                    student if best.is_plain else trainer.fit(rows, _choice.PLAIN)[0]
+                )
+            step()
+        self.alpha_, self.temperature_ = best.alpha, best.temperature
+        self.transfer_ = "none" if new is None else best.transfer
+        self.n_transfer_rows_ = 0 if new is None else len(new.P)
+        self.summary_ = record.as_dict(best)
+        self._met_no_missing = not get_tags(self).input_tags.allow_nan
+        # Last: from here on the estimator answers.
+        self.student_ = student
+
+    # -- what scikit-learn asks --------------------------------------------------------
+
+    def __sklearn_clone__(self):
+        """Clone all parameters, but share a fitted teacher like a frozen one."""
+        self.__dict__.setdefault("_clone_token", uuid.uuid4().hex)
+        if self.teacher is None or not _labelling.is_fitted(self.teacher):
+            twin = clone_parametrized(self)
+        else:
+            bare = copy.copy(self)
+            bare.teacher = None
+            twin = clone_parametrized(bare)
+            twin.teacher = self.teacher
+        twin._clone_token, twin._is_clone = self._clone_token, True
+        return twin
+
+    def set_params(self, **params):
+        """Set parameters; those of a fitted teacher cannot be set.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters of this estimator, and ``student__...`` and ``teacher__...``.
+
+        Returns
+        -------
+        self : DistilledClassifier
+
+        Raises
+        ------
+        ValueError
+            For parameters of a teacher that is fitted: it is used as it is.
+        """
+        nested = sorted(name for name in params if name.startswith("teacher__"))
+        teacher = params.get("teacher", self.teacher)
+        if nested and teacher is not None and _labelling.is_fitted(teacher):
+            raise ValueError(
+                f"Parameters of a fitted teacher cannot be set, got {nested!r}: a "
+                "fitted teacher is used as it is. Pass an unfitted teacher to have it "
+                "fitted with other parameters, or a list of fitted ones as "
+                "{'teacher': [FrozenEstimator(a), FrozenEstimator(b)]}."
+            )
+        return super().set_params(**params)
+
+    def _route(self, sample_weight, params):
+        """Deal out fit parameters to the teacher and the splitter."""
+        if not routing_enabled():
+            return _input.route_by_name(self.teacher, sample_weight, params)
+        if sample_weight is not None:
+            params = {**params, "sample_weight": sample_weight}
+        routed = process_routing(self, "fit", **params)
+        teacher = routed["teacher"]["fit"] if self._routes_to_teacher() else {}
+        splitter = routed["splitter"]["split"]
+        return Bunch(teacher=Bunch(fit=teacher), splitter=Bunch(split=splitter))
+
+    def _routes_to_teacher(self):
+        teacher = self.teacher
+        routes = hasattr(teacher, "get_metadata_routing")
+        return routes and not _labelling.is_fitted(teacher)
+
+    def get_metadata_routing(self):
+        """Get metadata routing of this object.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            Parameters of `fit` are this object's own; the teacher's `fit` and the
+            splitter's `split` get what they request.
+        """
+        splitter = self.cv if hasattr(self.cv, "split") else StratifiedGroupKFold()
+        to_split = MethodMapping().add(caller="fit", callee="split")
+        router = MetadataRouter(owner=self).add_self_request(self)
+        router.add(splitter=splitter, method_mapping=to_split)
+        if self._routes_to_teacher():
+            to_fit = MethodMapping().add(caller="fit", callee="fit")
+            router.add(teacher=self.teacher, method_mapping=to_fit)
+        return router
+
+    def __sklearn_tags__(self):
+        """Input that both teacher and student take."""
+        tags = super().__sklearn_tags__()
+        parts = [MLPStudent() if self.student is None else self.student]
+        if self.teacher is not None:
+            parts.append(self.teacher)
+        inputs = []
+        for part in parts:
+            try:
+                inputs.append(get_tags(part).input_tags)
+            except (AttributeError, TypeError):  # no scikit-learn estimator
+                return tags
+        for name in ("allow_nan", "sparse", "string", "categorical"):
+            setattr(tags.input_tags, name, all(getattr(t, name) for t in inputs))
+        if self.student is None:  # then sparse rows get a LogisticStudent
+            tags.input_tags.sparse = all(t.sparse for t in inputs[1:])
+        return tags

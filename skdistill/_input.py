@@ -1,0 +1,220 @@
+"""What `DistilledClassifier.fit` is given: checked, named and made ready."""
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.pipeline import make_pipeline
+from sklearn.utils import Bunch, indexable
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import validate_data
+
+from skdistill._compat import check_y, num_samples
+from skdistill._frames import is_text
+from skdistill._labelling import check_teacher, fit_parameters, is_fitted
+from skdistill._new_rows import automatic_sampler
+from skdistill.students import LogisticStudent, MLPStudent
+from skdistill.students._base import check_weight
+from skdistill.transfer import UnlabelledPool, check_pool
+
+
+def check_request(teacher, *, y, soft_targets, alpha):
+    """Check that labels can come from somewhere, before anything is asked or fitted.
+
+    Returns
+    -------
+    as_it_is : bool
+        Whether the teacher is fitted, and so used as it is.
+    """
+    if teacher is None:
+        if soft_targets is None:
+            raise ValueError(
+                "teacher must be a classifier with predict_proba, got None. Pass one, "
+                "or the probabilities of one as soft_targets= to fit."
+            )
+    elif isinstance(teacher, type):
+        raise TypeError(
+            "teacher must be an instance of a classifier, got the class "
+            f"{teacher.__name__}. Pass {teacher.__name__}()."
+        )
+    as_it_is = teacher is not None and is_fitted(teacher)
+    if as_it_is or soft_targets is None:
+        check_teacher(teacher)
+    if y is not None:
+        return as_it_is
+    if not as_it_is and soft_targets is None:
+        raise ValueError(
+            "An unfitted teacher requires y to be passed, but the target y is None: "
+            f"{type(teacher).__name__} is fitted by DistilledClassifier. Pass labels, "
+            "a fitted teacher, or soft_targets=."
+        )
+    if alpha != "auto" and alpha < 1:
+        raise ValueError(
+            f"alpha must be 1 or 'auto' where y is None, got {alpha!r}: there are no "
+            "labels to give the other part of the weight to. Pass y, or alpha=1."
+        )
+    return as_it_is
+
+
+def check_rows(estimator, X, y, sample_weight):
+    """Check lengths, labels and weights; X stays what it is.
+
+    Returns
+    -------
+    X : array-like
+        The same rows, in a form that can be indexed.
+
+    y, sample_weight : ndarray of shape (n_samples,) or None
+    """
+    validate_data(estimator, X, skip_check_array=True)
+    X, y, sample_weight = indexable(X, y, sample_weight)
+    if num_samples(X) == 0:
+        raise ValueError(
+            "Found array with 0 sample(s) while a minimum of 1 is required by "
+            "DistilledClassifier. Pass some rows."
+        )
+    if y is not None:
+        y = check_y(y, estimator=estimator)
+        check_classification_targets(y)
+    weight = None if sample_weight is None else check_weight(sample_weight, X)
+    return X, y, weight
+
+
+def teacher_labels(teacher, classes):
+    """Labels of a fitted teacher's columns: `classes_`, else what the caller says."""
+    labels = getattr(teacher, "classes_", None)
+    if labels is None:
+        labels = classes
+    if labels is None:
+        raise ValueError(
+            "classes must be given for a teacher without classes_, got None with "
+            f"{type(teacher).__name__}. Pass classes=, the label of each column of its "
+            "predict_proba."
+        )
+    if isinstance(labels, list) and labels and isinstance(labels[0], np.ndarray):
+        raise ValueError(
+            f"teacher must answer one label a row, got {len(labels)} outputs from "
+            f"{type(teacher).__name__}. Distil each output by itself."
+        )
+    return np.asarray(labels)
+
+
+def route_by_name(teacher, sample_weight, params):
+    """Deal out fit parameters where metadata routing is off.
+
+    Returns
+    -------
+    routed : Bunch
+        ``teacher.fit`` and ``splitter.split``, as `process_routing` gives them.
+    """
+    params = dict(params)
+    groups = params.pop("groups", None)
+    if teacher is None or is_fitted(teacher):
+        if params:
+            raise TypeError(
+                "fit parameters are for a teacher that is fitted here, got "
+                f"{sorted(params)!r} with a teacher that is fitted already, or None. "
+                "Leave them out."
+            )
+    else:
+        params = fit_parameters(teacher, sample_weight, params)
+    return Bunch(
+        teacher=Bunch(fit=params),
+        splitter=Bunch(split={} if groups is None else {"groups": groups}),
+    )
+
+
+def fresh_student(student, X, seed):
+    """Clone of the student, or the default one for such rows, with seeds set."""
+    if student is not None:
+        return with_seed(clone(student, safe=False), seed)
+    if sparse.issparse(X):
+        return LogisticStudent()
+    if is_text(X):
+        return make_pipeline(TfidfVectorizer(), LogisticStudent())
+    return MLPStudent(random_state=seed)
+
+
+def with_seed(estimator, seed):
+    """Set every `random_state` parameter that is None."""
+    if hasattr(estimator, "get_params"):
+        names = [
+            name
+            for name, value in estimator.get_params(deep=True).items()
+            if value is None and name.rpartition("__")[2] == "random_state"
+        ]
+        if names:
+            estimator.set_params(**dict.fromkeys(names, seed))
+    return estimator
+
+
+def resolve_sampler(transfer, X_transfer, X, student, *, can_ask):
+    """Where new rows come from.
+
+    Parameters
+    ----------
+    transfer : "auto", UnlabelledPool, sampler or None
+        The constructor's say.
+
+    X_transfer : array-like, UnlabelledPool or None
+        The say of `fit`.
+
+    X : array-like
+        Training rows.
+
+    student : estimator
+        Decides whether drawn rows are worth while.
+
+    can_ask : bool
+        Whether there is, or will be, a fitted teacher to label them.
+
+    Returns
+    -------
+    sampler : UnlabelledPool, sampler or None
+
+    is_given : bool
+        Whether the user asked for these rows.
+    """
+    is_given = not isinstance(transfer, str | None)
+    if X_transfer is not None:
+        if is_given:
+            raise ValueError(
+                "transfer must be 'auto' or None where X_transfer is given, got "
+                f"{transfer!r}. Leave one of them out."
+            )
+        is_pool = isinstance(X_transfer, UnlabelledPool)
+        transfer = X_transfer if is_pool else UnlabelledPool(X_transfer)
+        is_given = True
+    if isinstance(transfer, UnlabelledPool):
+        check_pool(X, transfer.X)
+    if not can_ask and is_given:
+        raise ValueError(
+            "teacher must be fitted to label the rows of X_transfer or of a transfer "
+            "sampler, got one that is not, or None, with soft_targets. Pass the fitted "
+            "teacher along with its soft_targets."
+        )
+    if transfer == "auto":
+        return (automatic_sampler(X, student) if can_ask else None), False
+    return transfer, is_given
+
+
+def leak_text(soft_targets):
+    """Text of the warning on targets that look memorised, with the remedy."""
+    remedy = (
+        "Pass the teacher unfitted (it then labels rows out of fold), or unlabelled "
+        "rows that it was not trained on as X_transfer="
+    )
+    if soft_targets is not None:
+        return (
+            "soft_targets look memorised: they are right on rows that another model "
+            "finds ambiguous, as if their teacher had been trained on (X, y). Such "
+            "targets teach little more than labels. Use out-of-fold probabilities "
+            '(cross_val_predict(..., method="predict_proba")). '
+            f"{remedy} beside a fitted teacher."
+        )
+    return (
+        "The fitted teacher looks as if it had been trained on (X, y): it is right on "
+        "rows that another model finds ambiguous. Such targets teach little more than "
+        f"labels. {remedy}. If these rows are new to the teacher, it is simply very "
+        "good: ignore this."
+    )

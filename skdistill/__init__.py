@@ -12,7 +12,7 @@ _HOME = {
     "LogisticStudent": "skdistill.students",
     "MLPStudent": "skdistill.students",
 }
-_ROOMS = ("metrics", "soft_targets", "students", "transfer")
+_ROOMS = ("metrics", "soft_targets", "students", "teachers", "transfer")
 
 __all__ = ["DistilledClassifier", "LogisticStudent", "MLPStudent", "__version__"]
 

@@ -1,8 +1,9 @@
 """What "auto" decides: settings tried on rows that no candidate was fitted on.
 
 The candidates are few and the rule is one: the lowest log-loss to the labels (without
-labels: the lowest divergence from the teacher) on held-out rows. The plain student,
-fitted on labels only, is one of them wherever there are labels.
+labels: the lowest divergence from the teacher) on held-out rows, of which neither the
+student nor the teacher of its targets knows. The plain student, fitted on labels only,
+is one of them wherever there are labels, and wins ties.
 """
 
 from dataclasses import dataclass, replace
@@ -204,7 +205,7 @@ class Record:
         self._entries = []
 
     def add(self, model, rows, Q, *, settings=None, note=""):
-        """Score probabilities on rows; returns the mean loss that decides."""
+        """Score probabilities on rows."""
         losses = rows.losses(Q)
         scores = {"kl_to_teacher" if rows.codes is None else "log_loss": losses}
         if rows.codes is not None:
@@ -212,7 +213,6 @@ class Record:
         for metric, values in scores.items():
             mean, se = mean_and_se(values, rows.weight)
             self._entries.append((model, metric, mean, se, len(rows), settings, note))
-        return mean_and_se(losses, rows.weight)[0]
 
     def has(self, settings):
         """Tell whether a student with these settings was tried."""
@@ -267,8 +267,8 @@ def list_candidates(*, alpha, temperature, transfer, sampler_is_given, has_label
 
 
 def decide(
-    rows, own, trainer, source, record, *, teacher, alpha, temperature, in_sample,
-    progress,
+    rows, own, trainer, source, record, *, teacher, calibration, alpha, temperature,
+    in_sample, progress,
 ):  # fmt: skip
     """Choose the settings by held-out rows, where there is a choice and rows enough.
 
@@ -291,6 +291,9 @@ def decide(
 
     teacher : classifier or None
         Fitted on all rows, or used as it is.
+
+    calibration : Calibration
+        Of the teacher's probabilities.
 
     alpha, temperature : float or "auto"
         As the user gave them.
@@ -315,23 +318,25 @@ def decide(
     further = TEMPERATURES if temperature == "auto" else ()
     if len(candidates) == 1 and (not further or candidates[0].is_plain):
         return candidates[0]
-    split = own.split if own is not None and rows.at is None else None
+    split = None
+    if own is not None and own.splits is not None and rows.at is None:
+        split = own.splits[0]
     if split is None or not can_decide(rows, split):
         split = held_out_split(rows, trainer.seed)
     if not can_decide(rows, split):
         return without_choice(candidates, alpha)
     train, test = split
-    held = rows.take(test)
+    learnt, held = rows.take(train), rows.take(test)
     note = "in-sample: the teacher may have seen these rows" if in_sample else ""
     record.add("teacher", held, held.P, note=note)
-    if own is not None and any(s.transfer != "none" for s in candidates):
-        # New rows from a teacher that knows the held-out labels would tell them.
-        teacher = own.teacher_without(train if rows.at is None else rows.at[train])
+    if own is not None:
+        where = split if rows.at is None else (rows.at[train], rows.at[test])
+        teacher, P = own.without(*where)
+        learnt = learnt.with_targets(calibration(P))
     with progress.task("choose", len(candidates) + len(further)) as step:
         return choose(
-            trainer, source, rows.take(train), held, teacher, candidates, further,
-            record, step,
-        )  # fmt: skip
+            trainer, source, learnt, held, teacher, candidates, further, record, step
+        )
 
 
 def without_choice(candidates, alpha):
@@ -350,6 +355,9 @@ def choose(
     trainer, source, train, test, teacher, candidates, temperatures, record, step
 ):
     """Fit every candidate on `train` and return the one of lowest loss on `test`.
+
+    A distilled student has to be better than the plain one by a standard error of the
+    paired difference; otherwise the plain one is returned.
 
     Parameters
     ----------
@@ -394,16 +402,26 @@ def choose(
         used = None if settings.transfer == "none" else new
         student, _ = trainer.fit(train, settings, used)
         Q = student.predict_proba(test.X)
-        losses[settings] = record.add(settings.name, test, Q, settings=settings)
+        losses[settings] = test.losses(Q)
+        record.add(settings.name, test, Q, settings=settings)
         step()
+
+    def best_of(some):
+        return min(some, key=lambda s: mean_and_se(losses[s], test.weight)[0])
 
     for settings in candidates:
         attempt(settings)
-    best = min(losses, key=losses.__getitem__)
+    best = best_of(losses)
     if not best.is_plain:
         for temperature in temperatures:
             attempt(replace(best, temperature=temperature))
-    return min(losses, key=losses.__getitem__)
+        best = best_of(losses)
+    if PLAIN in losses and best != PLAIN:
+        # A tie goes to the labels: less that can go wrong.
+        gain, se = mean_and_se(losses[PLAIN] - losses[best], test.weight)
+        if gain < se:
+            return PLAIN
+    return best
 
 
 def mean_and_se(values, weight=None):

@@ -1,8 +1,7 @@
 """DistilledClassifier: the only place that sees the whole way."""
 
-import copy
+import os
 import uuid
-import warnings
 from functools import partial
 from numbers import Integral, Real
 
@@ -32,6 +31,7 @@ from skdistill._compat import (
     routing_enabled,
 )
 from skdistill._leak_check import looks_memorised
+from skdistill._memory import light_state, remembering, share_memory
 from skdistill._new_rows import TransferSource
 from skdistill._progress import FitProgress
 from skdistill._teaching import TeacherFit, cross_fit
@@ -48,9 +48,6 @@ from skdistill.students import MLPStudent, check_student
 MIN_CALIBRATION_ROWS = 100
 
 _ROUTES = {"auto", "native", "expand", "regress", "regress_logits", "sample"}
-
-#: Warnings given to clones of one estimator (in a search): once each, not per fold.
-_GIVEN = set()
 
 
 class DistilledClassifier(CallbackSupportMixin, StudentAnswers):
@@ -86,8 +83,8 @@ class DistilledClassifier(CallbackSupportMixin, StudentAnswers):
 
     alpha : float or "auto", default="auto"
         Weight of the SOFT targets in [0, 1]: 1 is soft only, 0 is labels only. "auto"
-        chooses among .5, 1 and the plain student (0) by held-out log-loss; without y
-        it is 1.
+        chooses among .5, 1 and the plain student (0) by held-out log-loss, and takes
+        the plain one unless another is better by a standard error; without y it is 1.
 
     targets : {"auto", "native", "expand", "regress", "regress_logits", "sample"}, \
             default="auto"
@@ -109,6 +106,13 @@ class DistilledClassifier(CallbackSupportMixin, StudentAnswers):
         teacher=None)`` and ``sample(n_samples, random_state=None)``. "auto" tries
         :class:`~skdistill.transfer.MungeSampler` on held-out rows where the student
         and the kind of rows admit it, and none. With `X_transfer`, "auto" means none.
+
+    memory : str, path-like, AnswerStore or None, default=None
+        File that keeps the teacher's answers, by content of the row: over all
+        candidates, folds and processes of a search a fitted teacher is asked each
+        distinct row once, and workers are sent its whereabouts, not its weights. An
+        unfitted teacher's out-of-fold answers are kept too. See
+        :class:`~skdistill.teachers.CachedTeacher`.
 
     n_jobs : int, default=None
         Number of folds in which the teacher is fitted at once.
@@ -147,6 +151,10 @@ class DistilledClassifier(CallbackSupportMixin, StudentAnswers):
     calibration_ : Calibration
         Temperature of the teacher, and whether it is in use.
 
+    n_teacher_rows_, n_transfer_rows_ : int
+        Rows that the teacher was asked about, out-of-bag votes and answers that
+        `memory` had apart; rows without labels that the student was fitted on.
+
     plain_student_ : classifier
         The same student fitted on the labels of the same rows; where it was a
         candidate.
@@ -159,11 +167,13 @@ class DistilledClassifier(CallbackSupportMixin, StudentAnswers):
 
     Notes
     -----
-    **Cost.** With everything on "auto" and an unfitted teacher: 1 + 5 fits of the
-    teacher (2 if it has out-of-bag probabilities), and of the student one fit for each
-    candidate (plain, alpha .5 and 1; the latter two again with transfer rows) on 80 %
-    of the rows, one of the winner and one of the plain student on all rows. With
-    `alpha`, `temperature` and `transfer` fixed, the student is fitted once.
+    **Cost.** With everything on "auto", an unfitted teacher is fitted 1 + 5 times for
+    its targets and 4 times more for a choice by rows of which it knows nothing (twice
+    in all if it has out-of-bag probabilities). The student is fitted on 80 % of the
+    rows for each candidate (plain, alpha .5 and 1; the latter two again with transfer
+    rows), and on all rows once for the winner and once for the plain student. With
+    `alpha`, `temperature` and `transfer` fixed there is one fit of the student, and
+    none of the teacher beyond its targets.
 
     Choices are made where at least 250 rows are given; with fewer, alpha is .5
     without transfer rows. Transfer rows weigh the mean weight of the training rows:
@@ -198,6 +208,7 @@ class DistilledClassifier(CallbackSupportMixin, StudentAnswers):
         "cv": ["cv_object", StrOptions({"auto"})],
         "calibrate": [StrOptions({"auto", "temperature"}), None],
         "transfer": [StrOptions({"auto"}), HasMethods(["fit", "sample"]), None],
+        "memory": [str, os.PathLike, HasMethods(["get_many", "put_many"]), None],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -214,6 +225,7 @@ class DistilledClassifier(CallbackSupportMixin, StudentAnswers):
         cv="auto",
         calibrate="auto",
         transfer="auto",
+        memory=None,
         n_jobs=None,
         random_state=None,
         verbose=0,
@@ -226,6 +238,7 @@ class DistilledClassifier(CallbackSupportMixin, StudentAnswers):
         self.cv = cv
         self.calibrate = calibrate
         self.transfer = transfer
+        self.memory = memory
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
@@ -321,7 +334,7 @@ class DistilledClassifier(CallbackSupportMixin, StudentAnswers):
             P = self._targets_of_others(X, soft_targets, given, columns, progress)
             in_sample = codes is not None and looks_memorised(P, codes, X)
             if in_sample:
-                self._warn_once("leak", _input.leak_text(soft_targets))
+                _input.warn_once(self, "leak", _input.leak_text(soft_targets))
         rows = _choice.Rows(X, codes, P, weight, routed.splitter.split.get("groups"))
         rows = rows.labelled()
 
@@ -351,9 +364,11 @@ class DistilledClassifier(CallbackSupportMixin, StudentAnswers):
         record = _choice.Record()
         best = _choice.decide(
             rows, own, trainer, source, record, teacher=self.teacher_,
-            alpha=self.alpha, temperature=self.temperature, in_sample=in_sample,
-            progress=progress,
+            calibration=self.calibration_, alpha=self.alpha,
+            temperature=self.temperature, in_sample=in_sample, progress=progress,
         )  # fmt: skip
+        if own is not None:
+            self.n_teacher_rows_ += own.n_asked
         self._fit_student(best, rows, trainer, source, record, progress)
         progress.end()
         return self
@@ -365,22 +380,19 @@ class DistilledClassifier(CallbackSupportMixin, StudentAnswers):
         for name in [n for n in vars(self) if n.endswith("_") and n[0] != "_"]:
             delattr(self, name)
 
-    def _warn_once(self, kind, text):
-        """Warn, if there is something to say: in a search once, not in each fold."""
-        token = getattr(self, "_clone_token", None)
-        if not text or (self._is_clone and (token, kind) in _GIVEN):
-            return
-        _GIVEN.add((token, kind))
-        warnings.warn(text, UserWarning, stacklevel=4)
-
     # -- the teacher's part ------------------------------------------------------------
 
     def _ask(self, teacher, X, teacher_classes):
         """Ask a teacher for probabilities in the order of `classes_`, and count."""
+        if teacher is self.teacher:
+            teacher = remembering(self)
+        known = getattr(teacher, "n_rows_asked_", None)
         P = teacher_probabilities(
             teacher, X, classes=self.classes_, teacher_classes=teacher_classes
         )
-        self.n_teacher_rows_ += len(P)
+        self.n_teacher_rows_ += (
+            len(P) if known is None else teacher.n_rows_asked_ - known
+        )
         return P
 
     def _cross_fit(self, X, y, codes, routed, seed, progress):
@@ -389,10 +401,9 @@ class DistilledClassifier(CallbackSupportMixin, StudentAnswers):
         own = cross_fit(
             TeacherFit(teacher, X, y, routed.teacher.fit), codes, classes=self.classes_,
             cv=self.cv, split_params=routed.splitter.split, n_jobs=self.n_jobs,
-            seed=seed, progress=progress,
+            seed=seed, progress=progress, memory=self.memory,
         )  # fmt: skip
         self.teacher_ = own.teacher
-        self.n_teacher_rows_ += own.n_asked
         return own
 
     def _targets_of_others(self, X, soft_targets, teacher_classes, columns, progress):
@@ -403,7 +414,7 @@ class DistilledClassifier(CallbackSupportMixin, StudentAnswers):
                 soft_targets, n_samples=num_samples(X), n_classes=len(columns)
             )
             return align_columns(P, columns, self.classes_)
-        self._warn_once("columns", _labelling.other_columns(self.teacher, X))
+        _input.warn_once(self, "columns", _labelling.other_columns(self.teacher, X))
         with progress.task("label rows") as step:
             P = self._ask(self.teacher, X, teacher_classes)
             step()
@@ -440,12 +451,21 @@ class DistilledClassifier(CallbackSupportMixin, StudentAnswers):
         if self.teacher is None or not _labelling.is_fitted(self.teacher):
             twin = clone_parametrized(self)
         else:
-            bare = copy.copy(self)
-            bare.teacher = None
+            bare = type(self).__new__(type(self))
+            vars(bare).update(vars(self), teacher=None)
             twin = clone_parametrized(bare)
             twin.teacher = self.teacher
+            share_memory(self, twin)
         twin._clone_token, twin._is_clone = self._clone_token, True
         return twin
+
+    def __getstate__(self):
+        """State for pickles and copies.
+
+        A clone that waits to be fitted by a search goes to a worker without the
+        weights of its teacher, where `memory` keeps them and their answers.
+        """
+        return light_state(self, super().__getstate__())
 
     def set_params(self, **params):
         """Set parameters; those of a fitted teacher cannot be set.

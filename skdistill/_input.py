@@ -1,5 +1,7 @@
 """What `DistilledClassifier.fit` is given: checked, named and made ready."""
 
+import warnings
+
 import numpy as np
 from scipy import sparse
 from sklearn.base import clone
@@ -16,6 +18,9 @@ from skdistill._new_rows import automatic_sampler
 from skdistill.students import LogisticStudent, MLPStudent
 from skdistill.students._base import check_weight
 from skdistill.transfer import UnlabelledPool, check_pool
+
+#: Warnings given to the clones of one estimator.
+_GIVEN = set()
 
 
 def check_request(teacher, *, y, soft_targets, alpha):
@@ -196,6 +201,15 @@ def resolve_sampler(transfer, X_transfer, X, student, *, can_ask):
     if transfer == "auto":
         return (automatic_sampler(X, student) if can_ask else None), False
     return transfer, is_given
+
+
+def warn_once(estimator, kind, text):
+    """Warn, if there is something to say: in a search once, not in each fold."""
+    token = getattr(estimator, "_clone_token", None)
+    if not text or (estimator._is_clone and (token, kind) in _GIVEN):
+        return
+    _GIVEN.add((token, kind))
+    warnings.warn(text, UserWarning, stacklevel=5)
 
 
 def leak_text(soft_targets):

@@ -8,6 +8,7 @@ says otherwise.
 
 import numpy as np
 from scipy import sparse
+from sklearn import config_context
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import SGDClassifier
@@ -70,9 +71,10 @@ def looks_memorised(P, codes, X, *, seed=0):
     model, X_rows = _quick_model(safe_indexing(X, rows), seed)
     if model is None or np.unique(codes[rows]).size < 2:
         return False
-    quick_wrong = (
-        cross_val_predict(model, X_rows, codes[rows], cv=N_FOLDS) != codes[rows]
-    )
+    # What the user routes to teacher and splitter does not concern the quick model.
+    with config_context(enable_metadata_routing=False):
+        quick = cross_val_predict(model, X_rows, codes[rows], cv=N_FOLDS)
+    quick_wrong = quick != codes[rows]
     if _far_better(wrong, quick_wrong):
         return True
     if not _far_better(wrong, quick_wrong, DOUBTFUL_SHARE):

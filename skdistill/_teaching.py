@@ -2,7 +2,9 @@
 
 import warnings
 from dataclasses import dataclass
+from hashlib import blake2b
 
+import joblib
 import numpy as np
 from sklearn.base import clone
 
@@ -76,9 +78,25 @@ def _bags_enough(teacher):
     )
 
 
-@dataclass(frozen=True)
 class CrossFitted:
     """A teacher fitted on all rows, and what it says of each without having seen it.
+
+    Parameters
+    ----------
+    fit : TeacherFit
+        How the teacher is fitted.
+
+    classes : ndarray of shape (n_classes,)
+        Labels of the columns.
+
+    n_jobs : int or None
+        Number of folds fitted at once.
+
+    progress : FitProgress
+        Told of each fit.
+
+    memory : str, path-like, AnswerStore or None
+        Where out-of-fold probabilities are kept.
 
     Attributes
     ----------
@@ -88,28 +106,127 @@ class CrossFitted:
     P : ndarray of shape (n_samples, n_classes)
         Out-of-bag or out-of-fold probabilities; NaN in a row that no split labels.
 
-    split : (train, test) or None
-        Positions of the first split.
+    splits : list of (train, test) or None
+        Positions; None where votes are out of bag.
 
     n_asked : int
         Rows for which a teacher was asked.
     """
 
-    teacher: object
-    P: np.ndarray
-    split: tuple | None
-    n_asked: int
-    _fit: TeacherFit
-    _first: object = None
+    def __init__(self, fit, *, classes, n_jobs, progress, memory):
+        self._fit, self._classes, self._n_jobs = fit, classes, n_jobs
+        self._progress, self._memory = progress, memory
+        self.splits, self._first, self.n_asked = None, None, 0
 
-    def teacher_without(self, train):
-        """Return a teacher that has seen the rows `train` and no others."""
-        if self.split is not None and train is self.split[0]:
-            return self._first
-        return self._fit(train)
+    def fit_all(self, *, from_bags):
+        """Fit on all rows; `P` is then None unless votes are out of bag."""
+        self.teacher, self.P = self._fit_with_votes(None, from_bags=from_bags)
+        check_teacher(self.teacher)
+        return self
+
+    def label_rows(self, splits):
+        """Label all rows out of fold."""
+        self.splits = splits
+        self.P, self._first = self._out_of_fold(splits)
+        return self
+
+    def without(self, train, test):
+        """Teacher and probabilities for the rows `train` that know nothing of `test`.
+
+        Out-of-fold probabilities of a row come from teachers that saw the labels of all
+        other folds: a student fitted on them has heard of the rows it is judged by.
+
+        Parameters
+        ----------
+        train, test : ndarray of int
+            Disjoint positions.
+
+        Returns
+        -------
+        teacher : classifier
+            Fitted on `train`.
+
+        P : ndarray of shape (len(train), n_classes)
+        """
+        if self.splits is None:
+            teacher, P = self._fit_with_votes(train, from_bags=True)
+            return teacher, self.P[train] if P is None else P
+        inner = [
+            (np.setdiff1d(fitted, test), np.setdiff1d(asked, test))
+            for fitted, asked in self.splits
+        ]
+        inner = [
+            (fitted, asked) for fitted, asked in inner if len(asked) and len(fitted)
+        ]
+        P, _ = self._out_of_fold(inner)
+        is_first = self._first is not None and train is self.splits[0][0]
+        teacher = self._first if is_first else self._fit(train)
+        return teacher, np.where(np.isnan(P), self.P, P)[train]
+
+    def _fit_with_votes(self, at, *, from_bags):
+        """Fit, and return the out-of-bag probabilities if there are any."""
+        with self._progress.task("fit teacher") as step, warnings.catch_warnings():
+            # A row in every bag: answered by cross-fitting then.
+            warnings.filterwarnings("ignore", "Some inputs do not have OOB")
+            teacher = self._fit(at, out_of_bag=from_bags)
+            step()
+        if not from_bags:
+            return teacher, None
+        n_samples = num_samples(self._fit.X) if at is None else len(at)
+        return teacher, out_of_bag(teacher, n_samples=n_samples, classes=self._classes)
+
+    def _out_of_fold(self, splits):
+        """Out-of-fold probabilities, from the store where it has them."""
+        if self._memory is None:
+            return self._ask_folds(splits)
+        from skdistill.teachers import AnswerStore
+
+        memory = self._memory
+        store = memory if hasattr(memory, "get_note") else AnswerStore(memory)
+        key = self._content_of(splits)
+        shape = num_samples(self._fit.X), len(self._classes)
+        first = []
+
+        def find():
+            data = store.get_note(b"out of fold:" + key)
+            return None if data is None else np.frombuffer(data, "<f8").reshape(shape)
+
+        def make():
+            P, teacher = self._ask_folds(splits)
+            first.append(teacher)
+            store.put_note(b"out of fold:" + key, P.astype("<f8").tobytes())
+            return P
+
+        P = store.once("out of fold", key, find=find, make=make)
+        return P, (first[0] if first else None)
+
+    def _ask_folds(self, splits):
+        self.n_asked += sum(len(asked) for _, asked in splits)
+        fit = self._fit
+        with self._progress.task("label rows out of fold", len(splits)) as step:
+            return out_of_fold(
+                fit.teacher, fit.X, fit.y, classes=self._classes, splits=splits,
+                fit_params=fit.params, n_jobs=self._n_jobs, step=step,
+            )  # fmt: skip
+
+    def _content_of(self, splits):
+        """Key of all that out-of-fold probabilities come from, 16 bytes."""
+        from skdistill.teachers._row_keys import row_keys
+
+        fit = self._fit
+        params = {
+            name: value
+            for name, value in fit.teacher.get_params(deep=True).items()
+            if not hasattr(value, "get_params")
+        }
+        rest = [type(fit.teacher), params, fit.y, fit.params, splits, self._classes]
+        content = joblib.hash(rest).encode() + b"".join(row_keys(fit.X))
+        return blake2b(content, digest_size=16).digest()
 
 
-def cross_fit(fit, codes, *, classes, cv, split_params, n_jobs, seed, progress):
+def cross_fit(
+    fit, codes, *, classes, cv, split_params, n_jobs, seed, progress, memory=None
+):
     """Fit a teacher and label its own rows out of bag or out of fold.
 
     Parameters
@@ -138,28 +255,19 @@ def cross_fit(fit, codes, *, classes, cv, split_params, n_jobs, seed, progress):
     progress : FitProgress
         Told of each fit.
 
+    memory : str, path-like, AnswerStore or None, default=None
+        Where out-of-fold probabilities are kept.
+
     Returns
     -------
-    fitted : CrossFitted
+    own : CrossFitted
     """
-    from_bags = isinstance(cv, str) and split_params.get("groups") is None
-    with progress.task("fit teacher") as step, warnings.catch_warnings():
-        if from_bags:  # a row in every bag: answered by cross-fitting below
-            warnings.filterwarnings(
-                "ignore", "Some inputs do not have OOB", UserWarning
-            )
-        teacher = fit(out_of_bag=from_bags)
-        check_teacher(teacher)
-        step()
-    if from_bags:
-        P = out_of_bag(teacher, n_samples=num_samples(fit.X), classes=classes)
-        if P is not None:
-            return CrossFitted(teacher, P, None, 0, fit)
-    splits = make_splits(cv, fit.X, fit.y, codes, split_params=split_params, seed=seed)
-    with progress.task("label rows out of fold", len(splits)) as step:
-        P, first = out_of_fold(
-            fit.teacher, fit.X, fit.y, classes=classes, splits=splits,
-            fit_params=fit.params, n_jobs=n_jobs, step=step,
-        )  # fmt: skip
-    n_asked = sum(len(test) for _, test in splits)
-    return CrossFitted(teacher, P, splits[0], n_asked, fit, first)
+    own = CrossFitted(
+        fit, classes=classes, n_jobs=n_jobs, progress=progress, memory=memory
+    )
+    own.fit_all(from_bags=isinstance(cv, str) and split_params.get("groups") is None)
+    if own.P is None:
+        own.label_rows(
+            make_splits(cv, fit.X, fit.y, codes, split_params=split_params, seed=seed)
+        )
+    return own

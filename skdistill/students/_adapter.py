@@ -266,6 +266,8 @@ class SoftStudentAdapter(ClassifierMixin, BaseEstimator):
         return self._all_columns(self.net_output_.probabilities(self.estimator_, X))
 
     def _all_columns(self, Q):
+        if len(self.columns_) == 1:  # one class met: nets answer two columns even then
+            Q = np.ones((len(Q), 1))
         if Q.shape[1] == len(self.classes_) and np.array_equal(
             self.columns_, np.arange(Q.shape[1])
         ):

@@ -121,7 +121,7 @@ def takes_validation(student, n_samples):
     student = last_step(student)
     if is_native(student):
         takes = inspect.signature(student.fit_soft_targets).parameters
-        return "validation" in takes and bool(getattr(student, "early_stopping", True))
+        return "validation" in takes and bool(getattr(student, "early_stopping", False))
     if "NeuralNet" in mro_names(student):
         return student.train_split is not None
     return hasattr(student, "get_params") and _copies.takes_validation(

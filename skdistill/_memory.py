@@ -1,0 +1,44 @@
+"""The teacher behind a store of its answers, shared by all clones of an estimator."""
+
+import os
+
+
+def remembering(estimator):
+    """Return an estimator's fitted teacher, behind its store if `memory` names one.
+
+    Clones share what this returns: who the teacher is, is found out once for a whole
+    search.
+    """
+    if estimator.memory is None:
+        return estimator.teacher
+    from skdistill.teachers import CachedTeacher
+
+    if isinstance(estimator.teacher, CachedTeacher):
+        return estimator.teacher
+    path = os.fspath(getattr(estimator.memory, "path", estimator.memory))
+    owner, file, cached = getattr(estimator, "_cached", (None, None, None))
+    if owner is not estimator.teacher or file != path:
+        cached = CachedTeacher(estimator.teacher, estimator.memory)
+        estimator._cached = (estimator.teacher, path, cached)
+    return cached
+
+
+def share_memory(estimator, twin):
+    """Let a clone use the store and the teacher's identity of its original."""
+    remembering(estimator)
+    if "_cached" in vars(estimator):
+        twin._cached = estimator._cached
+
+
+def light_state(estimator, state):
+    """State of an estimator for pickles and copies.
+
+    A clone that waits to be fitted by a search is sent to a worker with the whereabouts
+    of its teacher in place of the weights. Everything else is whole.
+    """
+    state = dict(state)
+    cached = state.pop("_cached", None)
+    waits = estimator._is_clone and not estimator.__sklearn_is_fitted__()
+    if cached is not None and waits and cached[0] is estimator.teacher:
+        state["teacher"] = cached[2].reference()
+    return state

@@ -14,26 +14,24 @@ from sklearn.utils.validation import (
 from skdistill._compat import check_sample_weight, num_samples
 from skdistill._frames import as_frame
 from skdistill.soft_targets import check_soft_targets, one_hot
+from skdistill.students._quick import is_quick_array, is_sound, read_frame
 from skdistill.students._table import TableEncoder, is_plain_table
 
-#: Numbers in one block of a large prediction: bounds the memory, stays in the cache.
-BLOCK_SIZE = 1 << 18
-
-#: A sum of squares below this means: finite, and sound to square again after scaling.
-SOUND = 1e200
+#: Numbers in the widest layer of one block of a large prediction: bounds the memory,
+#: and stays in the cache.
+BLOCK_SIZE = 1 << 17
 
 #: Stands for "y is not part of this call", where None would be a mistake of the user.
 _ABSENT = object()
-
-_QUICK_TYPES = (np.dtype(np.float64), np.dtype(np.float32))
 
 
 class SoftTargetClassifier(ClassifierMixin, BaseEstimator):
     """Base of the students that learn from soft targets themselves.
 
-    A subclass has `_fit_encoded` (learn from checked rows, with `encoder_` fitted) and
-    `_logits` (answer rows that are encoded already), names the kinds of sparse input
-    it takes in `_accept_sparse`, and the scaling of its inputs in `_scaling`.
+    A subclass has `_fit_encoded` (learn from checked rows, with `encoder_` fitted),
+    `_logits` (answer rows that are encoded already, in a new array) and `_widest` (of
+    its layers), names the kinds of sparse input it takes in `_accept_sparse`, and the
+    scaling of its inputs in `_scaling`.
     """
 
     _accept_sparse = False
@@ -75,7 +73,7 @@ class SoftTargetClassifier(ClassifierMixin, BaseEstimator):
             validation = self._check_validation(validation, len(classes))
         self._fit_encoded(X, P, weight, classes, validation)
         self.classes_ = classes
-        self._set_quick_width()
+        self._set_quick()
         return self
 
     def _fit_encoder(self, X, weight):
@@ -103,18 +101,18 @@ class SoftTargetClassifier(ClassifierMixin, BaseEstimator):
         )
         return X, P, check_weight(weight, X)
 
-    def _set_quick_width(self):
-        """Width of the arrays that skip validation, or -1 for none.
+    def _set_quick(self):
+        """Say which rows skip validation: arrays by width, data frames by names.
 
         A model fitted on a data frame validates every array: scikit-learn's warning on
         missing feature names must not be lost.
         """
         encoder = self.encoder_
-        quick = not hasattr(self, "feature_names_in_") and (
-            encoder is None
-            or (encoder.safe_ and not encoder.categorical_ and not encoder.indicators_)
-        )
-        self._quick_width = self.n_features_in_ if quick else -1
+        names = getattr(self, "feature_names_in_", None)
+        self._quick_names = None if names is None else names.tolist()
+        self._n_block = max(1, BLOCK_SIZE // self._widest())
+        quick = encoder is None or (encoder.safe_ and not encoder.categorical_)
+        self._quick_width = self.n_features_in_ if quick and names is None else -1
 
     # -- input -------------------------------------------------------------------------
 
@@ -183,32 +181,42 @@ class SoftTargetClassifier(ClassifierMixin, BaseEstimator):
         except AttributeError:
             check_is_fitted(self)
             raise
-        if (
-            type(X) is np.ndarray
-            and X.dtype in _QUICK_TYPES
-            and X.ndim == 2
-            and X.shape[1] == width
-            and X.shape[0] > 0
-            and float(np.vdot(X, X)) < SOUND
-        ):
-            if X.shape[0] * width <= BLOCK_SIZE:
-                if self.encoder_ is not None:
-                    X = self.encoder_.scale(X)
-                return self._logits(X)
-            return self._in_blocks(X)
-        return self._in_blocks(self._check_rows(X, reset=False))
+        if is_quick_array(X, width) and is_sound(X, self._n_block):
+            encoder = self.encoder_
+            if X.shape[0] == 1 and not (encoder and encoder.indicators_):
+                # On one dimension the same arithmetic takes a sixth less.
+                return self._logits(self._encode_sound(X[0]))[np.newaxis]
+            return self._in_blocks(X, self._encode_sound)
+        if self._quick_names is not None:
+            found = read_frame(X, self._quick_names, self.encoder_)
+            if found is not None:
+                return self._answer_frame(*found)
+        return self._in_blocks(self._check_rows(X, reset=False), self._encode)
 
-    def _in_blocks(self, X):
-        n_samples = X.shape[0]
-        step = max(1, BLOCK_SIZE // max(1, X.shape[1]))
-        if n_samples <= step:
-            return self._logits(self._encode(X))
-        first = self._logits(self._encode(X[:step]))
-        out = np.empty((n_samples, first.shape[1]))
-        out[:step] = first
-        for start in range(step, n_samples, step):
-            part = X[start : start + step]
-            out[start : start + step] = self._logits(self._encode(part))
+    def _answer_frame(self, values, levels):
+        if levels:
+            return self._logits(self.encoder_.encode(values, levels))
+        sound = self.encoder_.safe_ and is_sound(values, self._n_block)
+        return self._in_blocks(values, self._encode_sound if sound else self._encode)
+
+    def _encode_sound(self, X):
+        """Encode finite numbers of sound size."""
+        encoder = self.encoder_
+        if encoder is None:
+            return X
+        return encoder.transform(X) if encoder.indicators_ else encoder.scale(X)
+
+    def _in_blocks(self, X, encode):
+        """Logits of checked rows, in bounded memory besides the result."""
+        n_samples, n_block = X.shape[0], self._n_block
+        if n_samples <= n_block:
+            return self._logits(encode(X))
+        out = None
+        for start in range(0, n_samples, n_block):
+            z = self._logits(encode(X[start : start + n_block]))
+            if out is None:
+                out = np.empty((n_samples, z.shape[1]))
+            out[start : start + n_block] = z
         return out
 
     def predict_proba(self, X):
@@ -228,10 +236,11 @@ class SoftTargetClassifier(ClassifierMixin, BaseEstimator):
         if z.shape[0] == 1:
             # The same arithmetic on one dimension: reductions cost half.
             row = z[0]
-            row = np.exp(row - np.maximum.reduce(row))
+            row -= np.maximum.reduce(row)
+            np.exp(row, out=row)
             row /= np.add.reduce(row)
-            return row[np.newaxis]
-        z = z - np.maximum.reduce(z, axis=1)[:, np.newaxis]
+            return z
+        z -= np.maximum.reduce(z, axis=1)[:, np.newaxis]
         np.exp(z, out=z)
         z /= np.add.reduce(z, axis=1)[:, np.newaxis]
         return z
@@ -250,8 +259,9 @@ class SoftTargetClassifier(ClassifierMixin, BaseEstimator):
             Finite also where a probability is too small for a float.
         """
         z = self._two_sided(self._decision(X))
-        z = z - z.max(axis=1, keepdims=True)
-        return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+        z -= z.max(axis=1, keepdims=True)
+        z -= np.log(np.exp(z).sum(axis=1, keepdims=True))
+        return z
 
     def predict(self, X):
         """Most probable class of each row.
@@ -342,7 +352,8 @@ def check_weight(sample_weight, X):
     if sample_weight is None:
         return np.ones(n_samples)
     # Ahead of scikit-learn's own check, which knows no remedy.
-    if np.ndim(sample_weight) == 1 and not np.any(np.asarray(sample_weight)):
+    given = np.asarray(sample_weight)
+    if given.ndim == 1 and not given.any():
         raise ValueError(
             "sample_weight must be positive for at least one row, got zeros only. "
             "Leave it out to weigh all rows alike."

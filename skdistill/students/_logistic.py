@@ -198,8 +198,15 @@ class LogisticStudent(SoftTargetClassifier):
         coef, self.intercept_ = problem.original(found.x)
         self.coef_ = np.ascontiguousarray(coef.T)
 
+    def _widest(self):
+        return max(self.coef_.shape)
+
     def _logits(self, X):
-        return X @ self.coef_.T + self.intercept_
+        coef = self.coef_.T
+        # On one dense row half the time of the operator @.
+        z = X @ coef if sparse.issparse(X) else np.dot(X, coef)
+        z += self.intercept_
+        return z
 
     def decision_function(self, X):
         """Logits of the classes.

@@ -309,7 +309,7 @@ class MLPStudent(SoftTargetClassifier):
             self.encoder_ = self._fit_encoder(X, weight)
         self._take_pass(self._prepared(X, P, weight, few=False), first)
         self.classes_ = classes
-        self._set_quick_width()
+        self._set_quick()
         return self
 
     def _all_classes(self, classes, first):
@@ -475,9 +475,8 @@ class MLPStudent(SoftTargetClassifier):
         """Train on rows and take over the weights."""
         from skdistill.students import _torch
 
-        dtype = rows.X.dtype
         X, target = _torch.to_tensors(
-            rows.X, rows.target, dtype=dtype, device=net.device
+            rows.X, rows.target, dtype=rows.X.dtype, device=net.device
         )
         net.weighted = not rows.is_even
         work = net.batch_size * sum(a * b for a, b in net.module_.shapes)
@@ -491,13 +490,15 @@ class MLPStudent(SoftTargetClassifier):
 
     # -- answers -----------------------------------------------------------------------
 
+    def _widest(self):
+        return max(max(coef.shape) for coef in self.coefs_)
+
     def _logits(self, X):
         act = _ACTIVATIONS[self.activation]
         last = len(self.coefs_) - 1
-        for layer, (coef, intercept) in enumerate(
-            zip(self.coefs_, self.intercepts_, strict=True)
-        ):
-            X = X @ coef
+        layers = zip(self.coefs_, self.intercepts_, strict=True)
+        for layer, (coef, intercept) in enumerate(layers):
+            X = np.dot(X, coef)  # on one row half the time of the operator @
             X += intercept
             if layer < last:
                 X = act(X)

@@ -147,7 +147,27 @@ class TableEncoder:
         -------
         encoded : ndarray of shape (n_samples, n_features_out_)
         """
-        values = self._numeric_values(X)
+        levels = [_levels(_column(X, position)) for position in self.categorical_]
+        return self.encode(self._numeric_values(X), levels, dtype)
+
+    def encode(self, values, levels, dtype=np.float64):
+        """Encode numbers and levels that have been read already.
+
+        Parameters
+        ----------
+        values : ndarray of float of shape (n_samples, n_numeric)
+            Numeric columns, NaN where missing.
+
+        levels : list of list
+            For each categorical column the values of the rows, None where missing.
+
+        dtype : dtype, default=np.float64
+            Of the result.
+
+        Returns
+        -------
+        encoded : ndarray of shape (n_samples, n_features_out_)
+        """
         missing = np.isnan(values)
         if missing.any():
             values = np.where(missing, self.center_, values)
@@ -160,13 +180,10 @@ class TableEncoder:
         out[:, start : start + len(self.indicators_)] = missing[:, self.indicators_]
         rows = np.arange(len(z))
         start += len(self.indicators_)
-        for position, lookup, width in zip(
-            self.categorical_, self._lookup, self._widths, strict=True
+        for column, lookup, width in zip(
+            levels, self._lookup, self._widths, strict=True
         ):
-            codes = np.array(
-                [lookup.get(v, -1) for v in _levels(_column(X, position))],
-                dtype=np.intp,
-            )
+            codes = np.array([lookup.get(v, -1) for v in column], dtype=np.intp)
             known = codes >= 0
             out[rows[known], start + codes[known]] = 1.0
             start += width
@@ -181,7 +198,7 @@ class TableEncoder:
         squared = z * z
         squared *= 1.0 / self.clip_**2
         squared += 1.0
-        z /= np.sqrt(squared)
+        z /= np.sqrt(squared, out=squared)
         return z
 
     def _scale(self, values):
@@ -191,7 +208,8 @@ class TableEncoder:
             z = values - self.center_
             z *= self.rate_
         # Bounded before squaring: 1e300 squared is infinite, and so is 1e30 in float32.
-        np.clip(z, -1e6, 1e6, out=z)
+        # From here on the clip is flat to the last digit, as it is in `scale`.
+        np.clip(z, -1e9, 1e9, out=z)
         z /= np.sqrt(1.0 + z * z * (1.0 / self.clip_**2))
         return z
 

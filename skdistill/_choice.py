@@ -89,6 +89,13 @@ class Rows:
         """Return the rows at all other positions."""
         return self.take(np.setdiff1d(np.arange(len(self)), at))
 
+    def has_two_labels(self):
+        """Tell whether rows that count have labels to tell apart."""
+        if self.codes is None:
+            return False
+        codes = self.codes if self.weight is None else self.codes[self.weight > 0]
+        return len(codes) > 0 and bool(np.ptp(codes))
+
     def targets(self, alpha):
         """Mix the teacher's probabilities with the labels, where there are any."""
         hard = None if self.codes is None else one_hot(self.codes, self.P.shape[1])
@@ -333,6 +340,8 @@ def decide(
         where = split if rows.at is None else (rows.at[train], rows.at[test])
         teacher, P = own.without(*where)
         learnt = learnt.with_targets(calibration(P))
+    if not learnt.has_two_labels():  # labels alone teach nothing, and few could fit
+        candidates = [settings for settings in candidates if not settings.is_plain]
     with progress.task("choose", len(candidates) + len(further)) as step:
         return choose(
             trainer, source, learnt, held, teacher, candidates, further, record, step
@@ -426,7 +435,8 @@ def choose(
 
 def mean_and_se(values, weight=None):
     """Weighted mean of per-row values and its standard error."""
-    weight = np.ones(len(values)) if weight is None else weight
+    # scaled, so that no square runs out of range
+    weight = np.ones(len(values)) if weight is None else weight / weight.max()
     mean = np.average(values, weights=weight)
     spread = np.average((values - mean) ** 2, weights=weight)
     effective = weight.sum() ** 2 / (weight**2).sum()

@@ -1,7 +1,6 @@
 """DistilledClassifier: the only place that sees the whole way."""
 
 import os
-import uuid
 from functools import partial
 from numbers import Integral, Real
 
@@ -9,6 +8,7 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.utils import (
     Bunch,
+    check_consistent_length,
     check_random_state,
     get_tags,
 )
@@ -25,15 +25,15 @@ from skdistill._compat import (
     HasMethods,
     Interval,
     StrOptions,
-    clone_parametrized,
     fit_context,
     num_samples,
     routing_enabled,
 )
 from skdistill._leak_check import looks_memorised
-from skdistill._memory import light_state, remembering, share_memory
+from skdistill._memory import remembering
 from skdistill._new_rows import TransferSource
 from skdistill._progress import FitProgress
+from skdistill._shared_teacher import SharedTeacher
 from skdistill._teaching import TeacherFit, cross_fit
 from skdistill.soft_targets import (
     Calibration,
@@ -50,7 +50,7 @@ MIN_CALIBRATION_ROWS = 100
 _ROUTES = {"auto", "native", "expand", "regress", "regress_logits", "sample"}
 
 
-class DistilledClassifier(CallbackSupportMixin, StudentAnswers):
+class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
     """Classifier that learns from another classifier's probabilities.
 
     A **teacher**, any classifier with `predict_proba`, labels the training rows with
@@ -243,8 +243,6 @@ class DistilledClassifier(CallbackSupportMixin, StudentAnswers):
         self.random_state = random_state
         self.verbose = verbose
 
-    _is_clone = False
-
     @fit_context(prefer_skip_nested_validation=False)
     def fit(
         self,
@@ -310,6 +308,8 @@ class DistilledClassifier(CallbackSupportMixin, StudentAnswers):
         )
         X, y, weight = _input.check_rows(self, X, y, sample_weight)
         routed = self._route(weight, params)
+        groups = routed.splitter.split.get("groups")
+        check_consistent_length(X, groups)
         given = _input.teacher_labels(self.teacher, classes) if use_as_it_is else None
         self.classes_, columns = _labelling.resolve_classes(
             given, classes, y, soft_targets
@@ -332,10 +332,11 @@ class DistilledClassifier(CallbackSupportMixin, StudentAnswers):
             P = own.P
         else:
             P = self._targets_of_others(X, soft_targets, given, columns, progress)
-            in_sample = codes is not None and looks_memorised(P, codes, X)
+            looks = codes is not None and _input.is_worth_a_look(self)
+            in_sample = looks and looks_memorised(P, codes, X)
             if in_sample:
                 _input.warn_once(self, "leak", _input.leak_text(soft_targets))
-        rows = _choice.Rows(X, codes, P, weight, routed.splitter.split.get("groups"))
+        rows = _choice.Rows(X, codes, P, weight, groups)
         rows = rows.labelled()
 
         # Probabilities that fit the labels, before anybody learns from them.
@@ -445,56 +446,6 @@ class DistilledClassifier(CallbackSupportMixin, StudentAnswers):
 
     # -- what scikit-learn asks --------------------------------------------------------
 
-    def __sklearn_clone__(self):
-        """Clone all parameters, but share a fitted teacher like a frozen one."""
-        self.__dict__.setdefault("_clone_token", uuid.uuid4().hex)
-        if self.teacher is None or not _labelling.is_fitted(self.teacher):
-            twin = clone_parametrized(self)
-        else:
-            bare = type(self).__new__(type(self))
-            vars(bare).update(vars(self), teacher=None)
-            twin = clone_parametrized(bare)
-            twin.teacher = self.teacher
-            share_memory(self, twin)
-        twin._clone_token, twin._is_clone = self._clone_token, True
-        return twin
-
-    def __getstate__(self):
-        """State for pickles and copies.
-
-        A clone that waits to be fitted by a search goes to a worker without the
-        weights of its teacher, where `memory` keeps them and their answers.
-        """
-        return light_state(self, super().__getstate__())
-
-    def set_params(self, **params):
-        """Set parameters; those of a fitted teacher cannot be set.
-
-        Parameters
-        ----------
-        **params : dict
-            Parameters of this estimator, and ``student__...`` and ``teacher__...``.
-
-        Returns
-        -------
-        self : DistilledClassifier
-
-        Raises
-        ------
-        ValueError
-            For parameters of a teacher that is fitted: it is used as it is.
-        """
-        nested = sorted(name for name in params if name.startswith("teacher__"))
-        teacher = params.get("teacher", self.teacher)
-        if nested and teacher is not None and _labelling.is_fitted(teacher):
-            raise ValueError(
-                f"Parameters of a fitted teacher cannot be set, got {nested!r}: a "
-                "fitted teacher is used as it is. Pass an unfitted teacher to have it "
-                "fitted with other parameters, or a list of fitted ones as "
-                "{'teacher': [FrozenEstimator(a), FrozenEstimator(b)]}."
-            )
-        return super().set_params(**params)
-
     def _route(self, sample_weight, params):
         """Deal out fit parameters to the teacher and the splitter."""
         if not routing_enabled():
@@ -520,7 +471,8 @@ class DistilledClassifier(CallbackSupportMixin, StudentAnswers):
             Parameters of `fit` are this object's own; the teacher's `fit` and the
             splitter's `split` get what they request.
         """
-        splitter = self.cv if hasattr(self.cv, "split") else StratifiedGroupKFold()
+        is_splitter = hasattr(self.cv, "split") and not isinstance(self.cv, str)
+        splitter = self.cv if is_splitter else StratifiedGroupKFold()
         to_split = MethodMapping().add(caller="fit", callee="split")
         router = MetadataRouter(owner=self).add_self_request(self)
         router.add(splitter=splitter, method_mapping=to_split)

@@ -14,6 +14,13 @@ def as_frame(X):
     return frame if isinstance(frame, nw.DataFrame) else None
 
 
+def shown(names, most=10):
+    """List names for a message, and count those that would make it unreadable."""
+    names = list(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{names[:most]!r}{more}"
+
+
 def is_text(X):
     """Tell whether X is a sequence of str: a list, a Series or a 1-d array."""
     if isinstance(X, list | tuple):

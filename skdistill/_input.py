@@ -142,7 +142,7 @@ def fresh_student(student, X, seed):
 
 def with_seed(estimator, seed):
     """Set every `random_state` parameter that is None."""
-    if hasattr(estimator, "get_params"):
+    if hasattr(estimator, "get_params") and not isinstance(estimator, type):
         names = [
             name
             for name, value in estimator.get_params(deep=True).items()
@@ -201,6 +201,19 @@ def resolve_sampler(transfer, X_transfer, X, student, *, can_ask):
     if transfer == "auto":
         return (automatic_sampler(X, student) if can_ask else None), False
     return transfer, is_given
+
+
+def is_worth_a_look(estimator):
+    """Tell whether to look for a leak.
+
+    Where nothing depends on the answer, one look is enough for all clones of an
+    estimator: in a search they have the same teacher.
+    """
+    token = (getattr(estimator, "_clone_token", None), "looked")
+    is_first = not estimator._is_clone or token not in _GIVEN
+    _GIVEN.add(token)
+    choices = (estimator.alpha, estimator.temperature, estimator.transfer)
+    return is_first or estimator.calibrate is not None or "auto" in choices
 
 
 def warn_once(estimator, kind, text):

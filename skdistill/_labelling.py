@@ -16,6 +16,7 @@ from sklearn.model_selection import (
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from skdistill._compat import get_feature_names, num_features, num_samples
+from skdistill._frames import shown
 
 #: Folds of the out-of-fold labelling with cv="auto".
 N_FOLDS = 5
@@ -69,12 +70,19 @@ def check_teacher(teacher):
         return
     if not is_fitted(teacher) and hasattr(type(teacher), "predict_proba"):
         return  # a stack, say, has it once it is fitted, and is checked again then
-    raise TypeError(
-        f"teacher must have predict_proba, got {teacher!r}. Wrap it: "
-        "CalibratedClassifierCV(teacher) adds probabilities to a classifier that has "
-        "decision_function or predict only (for a fitted one, "
-        "CalibratedClassifierCV(FrozenEstimator(teacher)))."
-    )
+    if hasattr(teacher, "decision_function"):
+        remedy = (
+            "Wrap it: CalibratedClassifierCV(teacher) adds probabilities to a "
+            "classifier that has decision_function only (for a fitted one, "
+            "CalibratedClassifierCV(FrozenEstimator(teacher)))."
+        )
+    else:
+        remedy = (
+            "Pass a classifier that has it (VotingClassifier has it with "
+            "voting='soft'), or one with decision_function inside "
+            "CalibratedClassifierCV."
+        )
+    raise TypeError(f"teacher must have predict_proba, got {teacher!r}. {remedy}")
 
 
 def fit_parameters(teacher, sample_weight, params):
@@ -141,9 +149,9 @@ def other_columns(teacher, X):
     except TypeError:  # text
         return None
     if expected is not None and names is None:
-        want, got = f"columns {_shown(expected)}", "an array without column names"
+        want, got = f"columns {shown(expected)}", "an array without column names"
     elif expected is not None and list(names) != list(expected):
-        want, got = f"columns {_shown(expected)}", f"columns {_shown(names)}"
+        want, got = f"columns {shown(expected)}", f"columns {shown(names)}"
     elif n_expected is not None and n_expected != width:
         want, got = f"{n_expected} columns", f"{width} columns"
     else:
@@ -155,13 +163,6 @@ def other_columns(teacher, X):
         "the student: DistilledClassifier(teacher, make_pipeline(StandardScaler(), "
         "student))."
     )
-
-
-def _shown(names, most=10):
-    """List names, and count those that would make a message unreadable."""
-    names = list(names)
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{names[:most]!r}{more}"
 
 
 # -- classes ---------------------------------------------------------------------------

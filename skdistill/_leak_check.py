@@ -20,14 +20,16 @@ from skdistill._frames import is_text, numeric_view, row_keys
 
 #: Folds in which the independent model answers.
 N_FOLDS = 3
-#: Rows looked at, at most; rows among which their twins are sought, at most.
-MAX_ROWS, MAX_TWINS = 5_000, 100_000
+#: Rows looked at first, and where these leave a doubt; rows among which their twins are
+#: sought, at most.
+FIRST_ROWS, MAX_ROWS, MAX_TWINS = 1_000, 5_000, 100_000
 #: A teacher whose error is below this share of an independent model's looks memorised:
 #: over eight tables and three sizes, forests, nearest neighbours and deep boosting came
 #: to .047 at most on their own training rows, the best honest teacher to .40 on others,
 ERROR_SHARE = 0.07
-#: provided that it is right on at least so many rows that the other model gets wrong.
-MIN_SURPRISES = 10
+#: provided that it is right on at least so many rows that the other model gets wrong
+#: (of the first rows: enough to be sure).
+MIN_SURPRISES, SURE_SURPRISES = 10, 60
 #: Above this share nothing but contradictory labels could explain the errors away.
 DOUBTFUL_SHARE = 0.5
 
@@ -59,12 +61,23 @@ def looks_memorised(P, codes, X, *, seed=0):
     memorised : bool
     """
     pool = np.random.RandomState(seed).permutation(num_samples(X))[:MAX_TWINS]
-    rows = pool[:MAX_ROWS]
+    if len(pool) > FIRST_ROWS:
+        answer = _compare(P, codes, X, pool, FIRST_ROWS, SURE_SURPRISES, seed)
+        if answer is not None:
+            return answer
+    return bool(_compare(P, codes, X, pool, MAX_ROWS, MIN_SURPRISES, seed))
+
+
+def _compare(P, codes, X, pool, n_rows, min_surprises, seed):
+    """Compare errors on some rows; None where they are too few to tell."""
+    rows = pool[:n_rows]
     wrong, counts = P[rows].argmax(axis=1) != codes[rows], np.bincount(codes[rows])
     # The quick model is seldom worse than the most frequent class: most honest
     # teachers are cleared here, without any fit.
     at_most = len(rows) - counts.max()
-    if at_most < MIN_SURPRISES or wrong.sum() > DOUBTFUL_SHARE * at_most:
+    if at_most < min_surprises:
+        return None
+    if wrong.sum() > DOUBTFUL_SHARE * at_most:
         return False
     usual = counts[codes[rows]] >= N_FOLDS  # every fold needs some rows of each class
     rows, wrong = rows[usual], wrong[usual]
@@ -75,6 +88,8 @@ def looks_memorised(P, codes, X, *, seed=0):
     with config_context(enable_metadata_routing=False):
         quick = cross_val_predict(model, X_rows, codes[rows], cv=N_FOLDS)
     quick_wrong = quick != codes[rows]
+    if np.count_nonzero(quick_wrong & ~wrong) < min_surprises:
+        return None
     if _far_better(wrong, quick_wrong):
         return True
     if not _far_better(wrong, quick_wrong, DOUBTFUL_SHARE):

@@ -13,6 +13,8 @@ from skdistill.transfer import MungeSampler, UnlabelledPool
 #: Rows drawn for each training row, by kind of student, and limits of their number.
 DRAWN_PER_ROW_NET, DRAWN_PER_ROW_TREE = 10, 5
 MIN_DRAWN_NET, MAX_DRAWN = 20_000, 200_000
+#: Rows that a kernel machine meets at most by our doing: it costs their square or cube.
+MAX_KERNEL_ROWS = 5_000
 
 #: Share of the rows kept for a student's own early stopping, and the fewest rows with
 #: which any are.
@@ -23,7 +25,9 @@ _LINEAR = {
     "Ridge", "RidgeCV", "LinearRegression", "Lasso", "ElasticNet", "GaussianNB",
     "MultinomialNB", "BernoulliNB", "ComplementNB", "CategoricalNB",
 }  # fmt: skip
-_NETS = {"MLPStudent", "MLPClassifier", "MLPRegressor", "NeuralNet", "SVC", "SVR"}
+_NETS = {"MLPStudent", "MLPClassifier", "MLPRegressor", "NeuralNet"}
+_KERNELS = {"BaseLibSVM", "KernelRidge"}
+_GAUSSIAN_PROCESSES = {"GaussianProcessRegressor", "GaussianProcessClassifier"}
 
 
 @dataclass(frozen=True)
@@ -109,15 +113,18 @@ def automatic_sampler(X, student):
 
 
 def rows_to_draw(student, n_rows):
-    """Number of transfer rows worth drawing for a student, 0 for linear ones.
+    """Number of transfer rows worth drawing for a student.
 
     Most of the gain is used up at ten rows for each training row (Bucila et al. 2006,
-    figure 5, and measured again for this package).
+    figure 5, and measured again for this package). Linear students gain next to
+    nothing, and Gaussian processes cannot bear more rows: 0.
     """
     student = last_step(student)
     names = {c.__name__ for c in type(student).__mro__}
-    if names & _LINEAR:
+    if names & (_LINEAR | _GAUSSIAN_PROCESSES):
         return 0
+    if names & _KERNELS:
+        return max(0, min(DRAWN_PER_ROW_NET * n_rows, MAX_KERNEL_ROWS - n_rows))
     if names & _NETS or hasattr(student, "fit_soft_targets"):
         return min(max(DRAWN_PER_ROW_NET * n_rows, MIN_DRAWN_NET), MAX_DRAWN)
     return min(DRAWN_PER_ROW_TREE * n_rows, MAX_DRAWN)

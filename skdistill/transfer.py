@@ -21,6 +21,7 @@ from skdistill._frames import (
     column_codes,
     is_discrete,
     row_keys,
+    shown,
     to_float,
 )
 
@@ -471,9 +472,13 @@ def check_pool(X, pool):
         )
     if own is not None:
         if frame.columns != own.columns:
+            pairs = zip(own.columns, frame.columns, strict=False)
+            at = next((k for k, (a, b) in enumerate(pairs) if a != b), None)
+            where = "" if at is None else f" (first difference: column {at})"
             raise ValueError(
-                f"X_transfer must have the columns of X in their order, {own.columns!r}"
-                f", got {frame.columns!r}. Select the same columns."
+                "X_transfer must have the columns of X in their order, "
+                f"{shown(own.columns)}, got {shown(frame.columns)}{where}. Select the "
+                "same columns: X_transfer[X.columns]."
             )
         return
     width, own = np.shape(pool)[1:2], np.shape(X)[1:2]

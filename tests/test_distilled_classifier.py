@@ -22,6 +22,8 @@ from sklearn.ensemble import (
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
     GroupKFold,
@@ -32,11 +34,12 @@ from sklearn.model_selection import (
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
+from sklearn.svm import SVR, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from skdistill import DistilledClassifier, LogisticStudent, MLPStudent
 from skdistill._compat import HAS_CALLBACKS
+from skdistill._new_rows import rows_to_draw
 from skdistill.soft_targets import kl_rows, temper
 from skdistill.transfer import MungeSampler, UnlabelledPool
 
@@ -228,8 +231,11 @@ def test_class_missing_in_a_fold_keeps_its_column():
 
 def test_teacher_without_predict_proba_is_refused(table):
     X, _, y, _ = table
-    with pytest.raises(TypeError, match=r"predict_proba.*CalibratedClassifierCV"):
+    with pytest.raises(TypeError, match=r"predict_proba.*Wrap it: Calibrated"):
         DistilledClassifier(LinearSVC()).fit(X, y)
+    # CalibratedClassifierCV would refuse a vote of labels
+    with pytest.raises(TypeError, match=r"voting='soft'"):
+        DistilledClassifier(VotingClassifier([("a", GaussianNB())])).fit(X, y)
 
 
 def test_teacher_parameters_of_a_fitted_teacher_cannot_be_set(fitted):
@@ -238,6 +244,14 @@ def test_teacher_parameters_of_a_fitted_teacher_cannot_be_set(fitted):
         small.set_params(teacher__var_smoothing=1e-3)
     small.set_params(teacher=GaussianNB(), teacher__var_smoothing=1e-3)
     assert small.teacher.var_smoothing == 1e-3
+
+
+def test_parameters_of_a_fitted_teacher_are_not_listed(fitted):
+    listed = DistilledClassifier(fitted, GaussianNB()).get_params()
+    assert listed["teacher"] is fitted
+    assert "student__priors" in listed
+    assert "teacher__priors" not in listed
+    assert "teacher__priors" in DistilledClassifier(GaussianNB()).get_params()
 
 
 def test_other_columns_warn_with_the_remedy(table, fitted):
@@ -425,6 +439,15 @@ def test_few_rows_are_not_chosen_on():
     assert len(small.summary_["score"]) == 0
 
 
+def test_one_label_everywhere_leaves_no_plain_student(table, fitted):
+    X, _, _, _ = table
+    small = DistilledClassifier(fitted, LogisticStudent(), random_state=0)
+    small.fit(X, np.zeros(len(X), dtype=int))
+    assert "plain student" not in small.summary_["model"]
+    assert small.alpha_ > 0
+    assert_array_equal(small.classes_, fitted.classes_)
+
+
 def test_choices_are_deterministic(table):
     X, _, y, _ = table
     first, second, other = (
@@ -552,6 +575,17 @@ def test_weight_zero_is_a_row_that_is_not_there(table):
     assert_allclose(weighted.predict_proba(X), without.predict_proba(X), atol=1e-6)
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_scale_of_weights_leaves_scores_alone(table, fitted, scale):
+    X, _, y, _ = table
+    weight = np.random.RandomState(0).uniform(0.5, 2, size=len(X))
+    small = DistilledClassifier(fitted, GaussianNB(), transfer=None, random_state=0)
+    usual = pd.DataFrame(clone(small).fit(X, y, sample_weight=weight).summary_)
+    scaled = pd.DataFrame(small.fit(X, y, sample_weight=scale * weight).summary_)
+    assert_allclose(scaled["se"][:2], usual["se"][:2])
+    assert_allclose(scaled["score"][:2], usual["score"][:2])
+
+
 def test_weights_count_like_repeated_rows(table, fitted):
     X, _, y, _ = table
     weight = np.random.RandomState(0).randint(0, 4, len(X))
@@ -589,6 +623,32 @@ def test_groups_stay_together(table):
     splits = list(GroupKFold(3).split(X, y, groups))
     fixed = clone(small).set_params(cv=splits).fit(X, y)
     assert_array_equal(by_name.predict_proba(X), fixed.predict_proba(X))
+
+
+@pytest.mark.parametrize("enabled", [False, True])
+def test_groups_reach_the_folds_of_cv_auto(table, enabled):
+    X, _, y, _ = table
+    groups = np.arange(len(X)) % 20
+    asked = []
+
+    class Asked(GaussianNB):
+        def predict_proba(self, X):
+            asked.append(len(X))
+            return super().predict_proba(X)
+
+    small = DistilledClassifier(Asked(), LogisticStudent(), random_state=0, **FIXED)
+    with config_context(enable_metadata_routing=enabled):
+        small.fit(X, y, groups=groups)
+    # five folds of four whole groups of thirty rows
+    assert asked == [120] * 5
+
+
+@pytest.mark.parametrize("is_fitted", [False, True])
+def test_groups_of_another_length_are_refused(table, fitted, is_fitted):
+    X, _, y, _ = table
+    small = DistilledClassifier(fitted if is_fitted else GaussianNB())
+    with pytest.raises(ValueError, match=r"inconsistent.*\[600, 5\]"):
+        small.fit(X, y, groups=np.arange(5))
 
 
 @pytest.mark.parametrize("enabled", [False, True])
@@ -663,6 +723,16 @@ def test_transfer_sampler_of_the_user(table, fitted):
     )
     assert small.fit(X).n_transfer_rows_ == 50
     assert small.transfer_ == "Shifted"
+
+
+@pytest.mark.parametrize(
+    ("student", "most"),
+    [(SVR(), 5_000), (KernelRidge(), 5_000), (GaussianProcessRegressor(), 600)],
+)
+def test_drawn_rows_stay_few_for_kernel_machines(table, student, most):
+    X, _, _, _ = table
+    assert len(X) + rows_to_draw(make_pipeline(StandardScaler(), student), 600) == most
+    assert rows_to_draw(student, 6_000) == 0
 
 
 def test_transfer_sampler_given_is_always_used(table, fitted):
@@ -858,6 +928,7 @@ def test_teacher_with_bad_probabilities_is_refused(table, spoil, match):
         ({"y": np.zeros(5)}, ValueError, "inconsistent"),
         ({"X": np.empty((0, 8)), "y": np.empty(0)}, ValueError, r"0 sample\(s\)"),
         ({"student": LinearSVC()}, ValueError, "no predict_proba. Use"),
+        ({"student": LogisticStudent}, TypeError, r"instance of it: LogisticStudent"),
     ],
 )  # fmt: skip
 def test_input_that_contradicts_itself_is_refused(table, fitted, change, error, match):

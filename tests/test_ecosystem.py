@@ -10,6 +10,7 @@ from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_digits, make_classification
 from sklearn.ensemble import (
+    BaggingClassifier,
     RandomForestClassifier,
     StackingClassifier,
     VotingClassifier,
@@ -226,6 +227,17 @@ def test_ensembles_of_distilled_classifiers(table):
         StackingClassifier([("a", small), ("b", GaussianNB())], cv=3),
     ):
         assert ensemble.fit(X, y).score(X, y) > 0.6
+
+
+def test_bagging_of_students_of_a_fitted_teacher(table):
+    X, X_other, y, y_other = table
+    # no seed of its own, which an ensemble would set
+    teacher = RandomForestClassifier(20).fit(X_other, y_other)
+    small = DistilledClassifier(teacher, LogisticStudent(), **FIXED)
+    bagged = BaggingClassifier(small, 3, random_state=0).fit(X, y)
+    assert all(member.teacher is teacher for member in bagged.estimators_)
+    assert teacher.random_state is None
+    assert len({member.random_state for member in bagged.estimators_}) == 3
 
 
 def test_cross_val_predict_labels_once_for_many(table):

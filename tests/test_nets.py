@@ -13,7 +13,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
-from skorch.callbacks import Callback
+from skorch.callbacks import (
+    BatchScoring,
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    EpochScoring,
+)
 from skorch.dataset import Dataset, ValidSplit
 from skorch.helper import predefined_split
 from torch import nn
@@ -388,6 +394,36 @@ def test_check_student_refuses_criterion_parameters():
     net = NeuralNetClassifier(Net, criterion=CE, criterion__label_smoothing=0.1)
     with pytest.raises(ValueError, match=r"criterion__label_smoothing.*sample_weight"):
         check_student(net, "auto", None, 4)
+
+
+@pytest.mark.parametrize(
+    ("callback", "name"),
+    [
+        (EpochScoring("roc_auc"), "EpochScoring"),
+        (("mine", BatchScoring(None, name="score")), "mine"),
+        (EarlyStopping("valid_acc", lower_is_better=False), "EarlyStopping"),
+        (("best", Checkpoint("valid_acc_best")), "best"),
+    ],
+)
+def test_check_student_refuses_callbacks_that_need_labels(callback, name):
+    net = NeuralNetClassifier(Net, criterion=CE, callbacks=[callback])
+    with pytest.raises(ValueError, match=rf"without labels, got \['{name}'\].*Drop"):
+        check_student(net, "auto", None, 4)
+
+
+def test_fit_student_net_keeps_callbacks_without_labels():
+    X, P = truth(200)
+    score = EpochScoring(lambda net, X, P: 1.0, name="mine", use_caching=False)
+    callbacks = [
+        ("score", score),
+        ("stop", EarlyStopping(patience=50)),
+        ("off", EpochScoring("roc_auc")),
+    ]
+    net = NeuralNetClassifier(
+        Net, criterion=CE, callbacks=callbacks, callbacks__off=None, **TRAINING
+    )
+    student, _ = fit_student(net, X, P, classes=labels_of(4), random_state=0)
+    assert set(student.estimator_.history[:, "mine"]) == {1.0}
 
 
 def test_check_student_refuses_binary_nets_of_many_classes():

@@ -358,7 +358,12 @@ def test_check_pool_takes_rows_of_the_same_kind(X, pool):
         (
             pd.DataFrame({"a": [1], "b": [2]}),
             pd.DataFrame({"b": [1], "a": [2]}),
-            r"in their order, \['a', 'b'\], got \['b', 'a'\]",
+            r"in their order, \['a', 'b'\], got \['b', 'a'\] \(first difference: col",
+        ),
+        (
+            pd.DataFrame(np.eye(300)).add_prefix("c"),
+            pd.DataFrame(np.eye(300)[:, :299]).add_prefix("c"),
+            r"'c9'\] and 290 more, got .*'c9'\] and 289 more\. Select",
         ),
         (pl.DataFrame({"a": [1]}), pl.DataFrame({"b": [1]}), "must have the columns"),
     ],

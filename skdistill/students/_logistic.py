@@ -12,6 +12,9 @@ from sklearn.exceptions import ConvergenceWarning
 from skdistill._compat import Interval, fit_context
 from skdistill.students._base import SoftTargetClassifier
 
+#: A gradient below this one, though above `tol`, moves no probability that matters.
+WORTH_A_WARNING = 1e-5
+
 #: Up to so many dense columns are decorrelated before the solver starts.
 MAX_DECORRELATED = 1000
 
@@ -186,10 +189,11 @@ class LogisticStudent(SoftTargetClassifier):
                 "maxcor": 20,
             },
         )
-        if found.status == 1:
+        gradient = np.abs(found.jac).max()
+        if found.status == 1 and gradient > max(self.tol, WORTH_A_WARNING):
             warnings.warn(
                 f"LogisticStudent stopped after max_iter={self.max_iter!r} iterations "
-                f"with a gradient of {np.abs(found.jac).max():.1e}, above tol="
+                f"with a gradient of {gradient:.1e}, above tol="
                 f"{self.tol!r}. Raise max_iter, or lower C.",
                 ConvergenceWarning,
                 stacklevel=2,

@@ -192,7 +192,8 @@ def check_net(net, n_classes):
     Raises
     ------
     ValueError
-        If parameters of the criterion are set, or a binary net meets more classes.
+        If parameters of the criterion are set, or a callback needs labels, or a binary
+        net meets more classes.
     """
     set_by_user = sorted(name for name in vars(net) if name.startswith("criterion__"))
     if set_by_user:
@@ -201,11 +202,39 @@ def check_net(net, n_classes):
             f"its criterion unset, as the criterion is replaced, got {set_by_user!r}. "
             "Drop them; for class weights pass sample_weight."
         )
+    by_labels = _callbacks_by_labels(net)
+    if by_labels:
+        raise ValueError(
+            "The callbacks of a skorch net that learns from soft targets must do "
+            f"without labels, got {by_labels!r}, which score or monitor by them. Drop "
+            "them, monitor 'valid_loss', or give EpochScoring a function (net, X, "
+            "soft_targets) -> score."
+        )
     if "NeuralNetBinaryClassifier" in mro_names(net) and n_classes != 2:
         raise ValueError(
             "NeuralNetBinaryClassifier can be a student of two classes only, got "
             f"{n_classes} classes. Use NeuralNetClassifier."
         )
+
+
+def _callbacks_by_labels(net):
+    """Names of the user's callbacks that need labels: scorers of scikit-learn's kind.
+
+    `valid_acc`, the only such score that a net has by itself, is switched off.
+    """
+    found = []
+    for entry in net.callbacks if isinstance(net.callbacks, list | tuple) else ():
+        name, callback = entry if isinstance(entry, tuple) else (None, entry)
+        callback = getattr(net, f"callbacks__{name}", callback)  # None: switched off
+        monitor = getattr(callback, "monitor", None)
+        monitors_labels = isinstance(monitor, str) and monitor.startswith("valid_acc")
+        if _scores_by_labels(callback) or monitors_labels:
+            found.append(name or type(callback).__name__)
+    return found
+
+
+def _scores_by_labels(callback):
+    return "ScoringBase" in mro_names(callback) and not callable(callback.scoring)
 
 
 def _criterion_name(net):

@@ -10,6 +10,7 @@ def remembering(estimator):
     search.
     """
     if estimator.memory is None:
+        vars(estimator).pop("_cached", None)
         return estimator.teacher
     from skdistill.teachers import CachedTeacher
 
@@ -39,6 +40,7 @@ def light_state(estimator, state):
     state = dict(state)
     cached = state.pop("_cached", None)
     waits = estimator._is_clone and not estimator.__sklearn_is_fitted__()
-    if cached is not None and waits and cached[0] is estimator.teacher:
+    is_meant = estimator.memory is not None and waits
+    if cached is not None and is_meant and cached[0] is estimator.teacher:
         state["teacher"] = cached[2].reference()
     return state

@@ -1,6 +1,7 @@
 """`memory=`: in a search the teacher is asked each distinct row once."""
 
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -179,3 +180,22 @@ def test_memory_of_another_kind_is_refused(table, counting):
     X, _, y, _ = table
     with pytest.raises(ValueError, match=r"memory.*must be"):
         DistilledClassifier(counting, LogisticStudent(), memory=3).fit(X, y)
+
+
+def test_memory_taken_away_leaves_no_trace(table, tmp_path):
+    X, X_other, y, y_other = table
+    forest = RandomForestClassifier(50, random_state=0).fit(X_other, y_other)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    small = DistilledClassifier(
+        forest, LogisticStudent(), memory=folder / "answers.db", **FIXED
+    )
+    waiting = clone(small).set_params(memory=None)
+    GridSearchCV(small, GRID, cv=2, n_jobs=2).fit(X, y)
+    shutil.rmtree(folder)
+    small.set_params(memory=None)
+    # Nobody looks for the store, or for a teacher beside it, any more.
+    for without in (small, waiting):
+        assert len(pickle.dumps(clone(without))) > len(pickle.dumps(forest))
+        search = GridSearchCV(without, GRID, cv=2, n_jobs=2, error_score="raise")
+        assert search.fit(X, y).best_score_ > 0.5

@@ -34,12 +34,14 @@ def share_memory(estimator, twin):
 def light_state(estimator, state):
     """State of an estimator for pickles and copies.
 
-    A clone that waits to be fitted by a search is sent to a worker with the whereabouts
-    of its teacher in place of the weights. Everything else is whole.
+    An estimator that waits to be fitted is sent to the workers of a search with the
+    whereabouts of its teacher in place of the weights: with each task go a clone of it
+    and (from scikit-learn 1.9 on, for callbacks) the search that holds the original. A
+    fitted estimator is whole.
     """
     state = dict(state)
     cached = state.pop("_cached", None)
-    waits = estimator._is_clone and not estimator.__sklearn_is_fitted__()
+    waits = not estimator.__sklearn_is_fitted__()
     is_meant = estimator.memory is not None and waits
     if cached is not None and is_meant and cached[0] is estimator.teacher:
         state["teacher"] = cached[2].reference()

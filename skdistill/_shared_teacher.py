@@ -39,8 +39,8 @@ class SharedTeacher:
     def __getstate__(self):
         """State for pickles and copies.
 
-        A clone that waits to be fitted by a search goes to a worker without the
-        weights of its teacher, where `memory` keeps them and their answers.
+        Before it is fitted it goes to the workers of a search without the weights of
+        its teacher, where `memory` keeps them and their answers.
         """
         return light_state(self, super().__getstate__())
 

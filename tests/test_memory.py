@@ -106,9 +106,12 @@ def test_workers_are_not_sent_the_weights(table, tmp_path):
     assert_array_equal(
         received.fit(X, y).predict_proba(X), clone(small).fit(X, y).predict_proba(X)
     )
-    # What the user pickles himself is whole: it does not need the folder.
-    assert len(pickle.dumps(small)) > weights
+    # With each task goes the search, which holds the original: it is light too.
+    search = GridSearchCV(small, GRID, cv=2)
+    assert len(pickle.dumps(search)) < weights / 50
+    # What is fitted is whole: it does not need the folder.
     assert len(pickle.dumps(twin.fit(X, y))) > weights
+    assert len(pickle.dumps(small.fit(X, y))) > weights
 
 
 def test_synthetic_rows_are_asked_once_too(table, counting, tmp_path):
@@ -158,7 +161,8 @@ def test_second_session_asks_nothing(table, counting, tmp_path):
         counting, LogisticStudent(), memory=str(tmp_path / "a.db"), **FIXED
     )
     first = cross_validate(small, X, y, cv=3)["test_score"]
-    small = pickle.loads(pickle.dumps(small))
+    small = pickle.loads(pickle.dumps(small.set_params(memory=None)))
+    small.set_params(memory=str(tmp_path / "a.db"))
     before = CountingTeacher.n_rows
     assert_array_equal(cross_validate(small, X, y, cv=3)["test_score"], first)
     assert CountingTeacher.n_rows - before <= 32  # at most: who it is

@@ -545,3 +545,20 @@ def test_cached_teacher_may_stand_in_a_grid_of_teachers(flowers, path):
     scores = cross_validate(teachers[1], *IRIS, cv=3)["test_score"]
     assert np.mean(scores) == pytest.approx(other.score(*IRIS))
     assert watched[1].n_seen == N_DISTINCT
+
+
+def test_cached_teacher_keeps_recent_requests_at_hand(tmp_path):
+    """A request that comes again needs no store; what it returns is the caller's."""
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    teacher = LogisticRegression().fit(X, X[:, 0] > 0)
+    cached = CachedTeacher(teacher, tmp_path / "answers.db", key="a")
+    expected = teacher.predict_proba(X)
+    cached.predict_proba(X)[:] = 7.0
+    reads = []
+    cached.store_.get_many = lambda *args: reads.append(args)
+    again = cached.predict_proba(X)
+    np.testing.assert_allclose(again, expected, rtol=1e-12)
+    again[:] = 7.0
+    np.testing.assert_allclose(cached.predict_proba(X), expected, rtol=1e-12)
+    assert reads == []
+    assert cached.n_hits_ == 2 * len(X)

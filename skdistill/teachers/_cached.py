@@ -3,6 +3,8 @@
 import os
 import threading
 import uuid
+from collections import OrderedDict
+from hashlib import blake2b
 
 import numpy as np
 from scipy import sparse
@@ -23,6 +25,9 @@ from skdistill.teachers._probes import (
 from skdistill.teachers._row_keys import row_keys, row_layout
 from skdistill.teachers._store import AnswerStore
 from skdistill.teachers._teacher_file import TeacherFile, known_tags, write_teacher
+
+#: Bytes of answers that one process keeps at hand besides the store.
+RECENT_BYTES = 1 << 26
 
 #: Under this name the choice of probes, and each teacher's fingerprint, is claimed.
 _PROBING = "probing"
@@ -125,16 +130,20 @@ class CachedTeacher(ClassifierMixin, BaseEstimator):
         if sparse.issparse(X):
             X = X.tocsr()
         session, keys = self._session, row_keys(X)
+        fingerprint = self._fingerprint(X, keys)
+        known = session.recall(fingerprint, keys)
+        if known is not None:
+            return known
 
         def ask(positions):
             session.count(asked=len(positions))
             return self._ask(safe_indexing(X, positions))
 
         P, n_found = ask_once(
-            session.store, self._fingerprint(X, keys), keys, ask,
-            chunk_size=self.chunk_size,
-        )  # fmt: skip
+            session.store, fingerprint, keys, ask, chunk_size=self.chunk_size
+        )
         session.count(hits=n_found)
+        session.remember(fingerprint, keys, P)
         return P
 
     def predict(self, X):
@@ -402,6 +411,28 @@ class _Session:
         self.fingerprints, self.file = {}, None
         self.lock = threading.Lock()
         self.n_asked = self.n_probes = self.n_hits = 0
+        self.recent = OrderedDict()
+
+    def recall(self, fingerprint, keys):
+        """Answer a request that was there before in this process, or None.
+
+        All candidates of a search ask about the same few sets of rows.
+        """
+        with self.lock:
+            P = self.recent.get(_request(fingerprint, keys))
+        if P is None:
+            return None
+        self.count(hits=len(P))
+        return P.copy()
+
+    def remember(self, fingerprint, keys, P):
+        """Keep the answers of a request, and let the oldest ones go."""
+        if P.nbytes > RECENT_BYTES or np.isnan(P).any():
+            return
+        with self.lock:
+            self.recent[_request(fingerprint, keys)] = P.copy()
+            while sum(kept.nbytes for kept in self.recent.values()) > RECENT_BYTES:
+                self.recent.popitem(last=False)
 
     def is_of(self, cached):
         """Tell whether a CachedTeacher still has this teacher, fitted as it was."""
@@ -418,6 +449,10 @@ class _Session:
             self.n_asked += asked
             self.n_probes += probes
             self.n_hits += hits
+
+
+def _request(fingerprint, keys):
+    return fingerprint, blake2b(b"".join(keys), digest_size=16).digest()
 
 
 def _fitted_parts(teacher):

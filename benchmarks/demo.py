@@ -18,8 +18,8 @@ from skdistill import DistilledClassifier
 from skdistill.metrics import (
     agreement,
     expected_calibration_error,
+    measure_latency,
     model_size,
-    single_row_latency,
 )
 
 FOLDER = Path("build") / "demo"
@@ -51,7 +51,7 @@ def worth(P, y, P_teacher, classes):
 
 def cost(model, X):
     """Return what a model costs: seconds for one row, bytes on disk."""
-    latency = single_row_latency(model, X)
+    latency = measure_latency(model, X)
     return {"p50": latency["p50"], "p99": latency["p99"], "bytes": model_size(model)}
 
 

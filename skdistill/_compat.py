@@ -3,8 +3,10 @@
 A release of scikit-learn that moves one of these breaks this file alone.
 """
 
+import numpy as np
 from sklearn.base import _clone_parametrized as clone_parametrized
 from sklearn.base import _fit_context as fit_context
+from sklearn.metrics._scorer import _BaseScorer as BaseScorer
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import _routing_enabled as routing_enabled
@@ -35,18 +37,51 @@ def callback_context(estimator):
     return estimator._init_callback_context(max_subtasks=None)
 
 
+def boosted_trees(model):
+    """Trees of a histogram-based booster, a list a step; None for other models."""
+    return getattr(model, "_predictors", None)
+
+
+def histogram_splits(model):
+    """Features and thresholds of all splits by number of a HistGradientBoosting model.
+
+    Returns
+    -------
+    features : ndarray of int of shape (n_splits,)
+        Columns of the model's input; none where the model is of another kind.
+
+    thresholds : ndarray of float of shape (n_splits,)
+    """
+    features, thresholds = [np.empty(0, dtype=np.intp)], [np.empty(0)]
+    for stage in getattr(model, "_predictors", ()):
+        for nodes in (tree.nodes for tree in stage):
+            inner = nodes[(nodes["is_leaf"] == 0) & (nodes["is_categorical"] == 0)]
+            features.append(inner["feature_idx"].astype(np.intp))
+            thresholds.append(inner["num_threshold"].astype(np.float64))
+    features, thresholds = np.concatenate(features), np.concatenate(thresholds)
+    categorical = getattr(model, "is_categorical_", None)
+    if len(features) and categorical is not None:
+        # columns of categories stand first within
+        order = np.argsort(~categorical, kind="stable")
+        features = order[features]
+    return features, thresholds
+
+
 __all__ = [
     "HAS_CALLBACKS",
+    "BaseScorer",
     "CallbackSupportMixin",
     "HasMethods",
     "Interval",
     "StrOptions",
+    "boosted_trees",
     "callback_context",
     "check_sample_weight",
     "check_y",
     "clone_parametrized",
     "fit_context",
     "get_feature_names",
+    "histogram_splits",
     "num_features",
     "num_samples",
     "routing_enabled",

@@ -403,7 +403,7 @@ class _Session:
 
     def __init__(self, cached, token=None):
         self.teacher, self.path = cached.teacher, cached.path
-        self.fitted_parts = _fitted_parts(cached.teacher)
+        self.fitted_parts = fitted_parts(cached.teacher)
         is_store = isinstance(cached.path, AnswerStore)
         self.store = cached.path if is_store else AnswerStore(cached.path)
         # A name for the fitted state, which goes through copies and pickles of it.
@@ -438,7 +438,7 @@ class _Session:
         """Tell whether a CachedTeacher still has this teacher, fitted as it was."""
         if self.teacher is not cached.teacher or self.path is not cached.path:
             return False
-        parts = _fitted_parts(cached.teacher)
+        parts = fitted_parts(cached.teacher)
         return len(parts) == len(self.fitted_parts) and all(
             now is before for now, before in zip(parts, self.fitted_parts, strict=True)
         )
@@ -455,7 +455,7 @@ def _request(fingerprint, keys):
     return fingerprint, blake2b(b"".join(keys), digest_size=16).digest()
 
 
-def _fitted_parts(teacher):
+def fitted_parts(teacher):
     """Fitted attributes of a teacher and of what it is made of: `fit` replaces them."""
     while isinstance(teacher, FrozenEstimator):
         teacher = teacher.estimator

@@ -11,10 +11,20 @@ _HOME = {
     "DistilledClassifier": "skdistill._distilled",
     "LogisticStudent": "skdistill.students",
     "MLPStudent": "skdistill.students",
+    "distillation_report": "skdistill.report",
 }
-_ROOMS = ("metrics", "soft_targets", "students", "teachers", "transfer")
+_ROOMS = (
+    "metrics", "model_selection", "report", "soft_targets", "students", "teachers",
+    "transfer",
+)  # fmt: skip
 
-__all__ = ["DistilledClassifier", "LogisticStudent", "MLPStudent", "__version__"]
+__all__ = [
+    "DistilledClassifier",
+    "LogisticStudent",
+    "MLPStudent",
+    "__version__",
+    "distillation_report",
+]
 
 
 def __getattr__(name):

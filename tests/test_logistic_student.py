@@ -19,7 +19,14 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skdistill import LogisticStudent
 
 
-@parametrize_with_checks([LogisticStudent(), LogisticStudent(fit_intercept=False)])
+@parametrize_with_checks(
+    [
+        LogisticStudent(),
+        LogisticStudent(fit_intercept=False),
+        # Many columns for the few rows of the checks: held by a stronger penalty.
+        LogisticStudent(C=0.1, encoding="piecewise"),
+    ]
+)
 def test_logistic_student_passes_the_common_checks(estimator, check):
     check(estimator)
 
@@ -277,3 +284,18 @@ def test_logistic_student_that_failed_to_fit_again_answers_nothing():
         student.fit(X[:, :2], np.zeros(len(X)))
     with pytest.raises(NotFittedError):
         student.predict(X)
+
+
+def test_piecewise_student_is_additive_and_fits_steps():
+    rng = np.random.RandomState(0)
+    X = rng.uniform(-1, 1, size=(3000, 2))
+    truth = np.where(np.abs(X[:, 0]) > 0.5, 3.0, -3.0) + X[:, 1]
+    y = rng.uniform(size=3000) < 1 / (1 + np.exp(-truth))
+    linear, additive = LogisticStudent(), LogisticStudent(encoding="piecewise")
+    assert additive.fit(X, y).score(X, y) > linear.fit(X, y).score(X, y) + 0.2
+    # What one column adds to the logit does not depend on the other.
+    low, high = np.array([[-0.5, 0.1]]), np.array([[0.5, 0.1]])
+    step = additive.decision_function(high) - additive.decision_function(low)
+    low[0, 1] = high[0, 1] = -0.9
+    again = additive.decision_function(high) - additive.decision_function(low)
+    assert_allclose(step, again, rtol=1e-9)

@@ -28,12 +28,16 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skorch.callbacks import Callback
 
 from skdistill import MLPStudent
-from skdistill.students._mlp import FEW_ROWS
+from skdistill.students._settings import FEW_ROWS
 from skdistill.students._training_rows import hold_out, training_rows
 
 
 @parametrize_with_checks(
-    [MLPStudent(), MLPStudent((8,), activation="tanh", early_stopping=False)]
+    [
+        MLPStudent(),
+        MLPStudent((8,), activation="tanh", early_stopping=False),
+        MLPStudent((8,), encoding="piecewise"),
+    ]
 )
 def test_mlp_student_passes_the_common_checks(estimator, check):
     check(estimator)

@@ -204,3 +204,83 @@ def test_encoder_survives_pickle():
     assert_array_equal(
         again.transform(frame(mixed(pd))), encoder.transform(frame(mixed(pd)))
     )
+
+
+# -- piecewise-linear encoding ---------------------------------------------------------
+
+
+def test_piecewise_encoder_places_values_within_bins():
+    X = np.arange(1001.0)[:, np.newaxis]
+    encoder = TableEncoder("piecewise", n_bins=4).fit(X, ones(1001))
+    edges = [0, 250, 500, 750, 1000]
+    assert_allclose(np.append(encoder.bin_low_, 1000), edges)
+    # Gorishniy et al. 2022, equation 1, and centred
+    expected = np.stack(
+        [np.interp(X[:, 0], edges[k : k + 2], [0, 1]) for k in range(4)]
+    )
+    Z = encoder.transform(X)
+    assert_allclose(Z, (expected - expected.mean(axis=1, keepdims=True)).T, atol=1e-12)
+    assert_allclose(encoder.scale(X), Z, rtol=1e-14)
+
+
+def test_piecewise_encoder_ends_at_the_outermost_values():
+    encoder = TableEncoder("piecewise").fit(np.arange(50.0)[:, np.newaxis], ones(50))
+    far = np.array([[-1e300], [1e300], [-1.0], [49.0]])
+    Z = encoder.transform(far) + encoder.bin_mean_
+    assert_array_equal(Z[0], np.zeros(16))
+    assert_array_equal(Z[1], np.ones(16))
+    assert_array_equal(Z[0], Z[2])
+    assert_array_equal(Z[1], Z[3])
+
+
+def test_piecewise_encoder_has_an_edge_at_each_of_few_values():
+    X = np.array([0.0, 0.0, 1.0, 5.0, 5.0])[:, np.newaxis]
+    encoder = TableEncoder("piecewise").fit(X, ones(5))
+    assert_array_equal(encoder.bin_low_, [0, 1])
+    assert_array_equal(
+        encoder.transform(X) + encoder.bin_mean_,
+        [[0, 0], [0, 0], [1, 0], [1, 1], [1, 1]],
+    )
+
+
+def test_piecewise_encoder_leaves_bins_for_what_is_not_zero():
+    rng = np.random.RandomState(0)
+    X = np.where(rng.uniform(size=2000) < 0.95, 0.0, rng.exponential(size=2000))
+    encoder = TableEncoder("piecewise", n_bins=8).fit(X[:, np.newaxis], ones(2000))
+    assert len(encoder.bin_low_) == 8
+    assert encoder.bin_low_[0] == 0
+    inside = np.histogram(X[X > 0], np.append(encoder.bin_low_[1:], X.max()))[0]
+    assert inside.min() > 0.8 * inside.mean()
+
+
+def test_piecewise_encoder_weighs_as_if_rows_were_repeated():
+    rng = np.random.RandomState(0)
+    X = np.column_stack([rng.standard_normal(300), rng.poisson(1.0, 300)])
+    weight = rng.randint(0, 4, size=300)
+    one = TableEncoder("piecewise").fit(X, weight.astype(float))
+    two = TableEncoder("piecewise").fit(
+        np.repeat(X, weight, axis=0), ones(weight.sum())
+    )
+    assert_array_equal(one.bin_low_, two.bin_low_)
+    assert_allclose(one.transform(X), two.transform(X), atol=1e-12)
+
+
+def test_piecewise_encoder_leaves_out_constant_columns():
+    X = np.column_stack([np.full(20, 7.0), np.arange(20.0)])
+    encoder = TableEncoder("piecewise").fit(X, ones(20))
+    assert set(encoder.bin_column_) == {1}
+    assert encoder.transform(X).shape == (20, encoder.n_features_out_)
+
+
+def test_piecewise_encoder_survives_extreme_columns():
+    X = np.array([[-1.7e308, 0.0], [0.0, 1e-320], [1.7e308, 2e-320]])
+    with np.errstate(over="ignore"):
+        encoder = TableEncoder("piecewise").fit(X, ones(3))
+    assert np.isfinite(encoder.transform(X)).all()
+
+
+def test_piecewise_encoder_takes_missing_values_and_categories():
+    encoder = TableEncoder("piecewise").fit(frame(mixed(pd)), ones(4))
+    Z = encoder.transform(frame(mixed(pd)))
+    assert Z.shape == (4, encoder.n_features_out_) == (4, 2 + 1 + 1 + 3)
+    assert_array_equal(Z[:, 3], [0, 0, 1, 0])

@@ -15,7 +15,7 @@ from skdistill._compat import check_sample_weight, num_samples
 from skdistill._frames import as_frame
 from skdistill.soft_targets import check_soft_targets, one_hot
 from skdistill.students._quick import is_quick_array, is_sound, read_frame
-from skdistill.students._table import TableEncoder, is_plain_table
+from skdistill.students._table import is_plain_table
 
 #: Numbers in the widest layer of one block of a large prediction: bounds the memory,
 #: and stays in the cache.
@@ -29,13 +29,12 @@ class SoftTargetClassifier(ClassifierMixin, BaseEstimator):
     """Base of the students that learn from soft targets themselves.
 
     A subclass has `_fit_encoded` (learn from checked rows, with `encoder_` fitted),
-    `_logits` (answer rows that are encoded already, in a new array) and `_widest` (of
-    its layers), names the kinds of sparse input it takes in `_accept_sparse`, and the
-    scaling of its inputs in `_scaling`.
+    `_logits` (answer rows that are encoded already, in a new array), `_widest` (of its
+    layers) and `_new_encoder`, and names the kinds of sparse input it takes in
+    `_accept_sparse`.
     """
 
     _accept_sparse = False
-    _scaling = "robust"
 
     def _fit_labels(self, X, y, sample_weight):
         X, y = self._check_rows(X, y, reset=self._begin_fit())
@@ -79,10 +78,7 @@ class SoftTargetClassifier(ClassifierMixin, BaseEstimator):
     def _fit_encoder(self, X, weight):
         if sparse.issparse(X):
             return None
-        encoder = TableEncoder(
-            scaling=self._scaling, max_categories=self.max_categories
-        )
-        return encoder.fit(X, weight)
+        return self._new_encoder().fit(X, weight)
 
     def _check_validation(self, validation, n_classes):
         if not isinstance(validation, tuple) or len(validation) not in (2, 3):

@@ -9,8 +9,9 @@ from scipy import sparse
 from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 
-from skdistill._compat import Interval, fit_context
+from skdistill._compat import Interval, StrOptions, fit_context
 from skdistill.students._base import SoftTargetClassifier
+from skdistill.students._table import TableEncoder
 
 #: A gradient below this one, though above `tol`, moves no probability that matters.
 WORTH_A_WARNING = 1e-5
@@ -40,6 +41,15 @@ class LogisticStudent(SoftTargetClassifier):
     ----------
     C : float, default=1.0
         Inverse strength of the L2 penalty, which leaves the intercept out.
+
+    encoding : {"auto", "linear", "piecewise"}, default="auto"
+        How numeric columns of dense rows enter: as they are, or each through a
+        piecewise-linear function of its own, which makes the student an additive model
+        [1]_. "auto" is "linear"; in a DistilledClassifier it is whichever does better
+        on held-out rows. Sparse rows are always linear.
+
+    n_bins : int, default=16
+        Most pieces of a column with ``encoding="piecewise"``.
 
     fit_intercept : bool, default=True
         Whether to fit an intercept.
@@ -83,6 +93,10 @@ class LogisticStudent(SoftTargetClassifier):
     --------
     MLPStudent : The student that is not linear.
 
+    References
+    ----------
+    .. [1] Hastie, Tibshirani, "Generalized additive models", Statistical Science, 1986.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris
@@ -100,7 +114,6 @@ class LogisticStudent(SoftTargetClassifier):
     """
 
     _accept_sparse = "csr"
-    _scaling = None
 
     _parameter_constraints: dict = {
         "C": [Interval(Real, 0, None, closed="neither")],
@@ -108,12 +121,24 @@ class LogisticStudent(SoftTargetClassifier):
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "max_categories": [Interval(Integral, 2, None, closed="left")],
+        "encoding": [StrOptions({"auto", "linear", "piecewise"})],
+        "n_bins": [Interval(Integral, 1, None, closed="left")],
     }
 
     def __init__(
-        self, C=1.0, *, fit_intercept=True, tol=1e-8, max_iter=2000, max_categories=100
+        self,
+        C=1.0,
+        *,
+        encoding="auto",
+        n_bins=16,
+        fit_intercept=True,
+        tol=1e-8,
+        max_iter=2000,
+        max_categories=100,
     ):
         self.C = C
+        self.encoding = encoding
+        self.n_bins = n_bins
         self.fit_intercept = fit_intercept
         self.tol = tol
         self.max_iter = max_iter
@@ -169,6 +194,10 @@ class LogisticStudent(SoftTargetClassifier):
         self : LogisticStudent
         """
         return self._fit_soft(X, soft_targets, classes, sample_weight, validation)
+
+    def _new_encoder(self):
+        scaling = "piecewise" if self.encoding == "piecewise" else None
+        return TableEncoder(scaling, self.max_categories, self.n_bins)
 
     def _fit_encoded(self, X, P, weight, classes, validation):
         X = self._encode(X)

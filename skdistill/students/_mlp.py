@@ -1,6 +1,5 @@
 """MLPStudent: a small net that trains in torch and answers in numpy."""
 
-from dataclasses import dataclass
 from itertools import pairwise
 from numbers import Integral, Real
 
@@ -17,14 +16,9 @@ from skdistill.students._base import (
     check_weight,
     label_codes,
 )
+from skdistill.students._settings import FEW_ROWS, STREAM_ROWS, resolve
+from skdistill.students._table import TableEncoder
 from skdistill.students._training_rows import hold_out, training_rows
-
-#: Up to so many rows a fit is in float64, on all rows at once, and holds none back:
-#: then repeating a row and weighing it are the same to the last digits.
-FEW_ROWS = 200
-
-#: A stream is trained on with the settings of a table of so many rows.
-STREAM_ROWS = 5000
 
 _ACTIVATIONS = {
     "identity": lambda z: z,
@@ -53,6 +47,15 @@ class MLPStudent(SoftTargetClassifier):
 
     activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
         Of the hidden layers.
+
+    encoding : {"auto", "robust", "piecewise"}, default="auto"
+        How numeric columns enter the net. "robust" is one input a column, scaled and
+        squeezed; "piecewise" is one for each of a column's bins [2]_, which fits jumps
+        better: worth trying where trees are good. "auto" is "robust"; in a
+        DistilledClassifier it is whichever does better on held-out rows.
+
+    n_bins : int, default=16
+        Most bins of a column with ``encoding="piecewise"``.
 
     learning_rate : float, default=0.01
         Highest learning rate of AdamW.
@@ -141,6 +144,8 @@ class MLPStudent(SoftTargetClassifier):
     References
     ----------
     .. [1] Loshchilov, Hutter, "Decoupled weight decay regularization", ICLR 2019.
+    .. [2] Gorishniy, Rubachev, Babenko, "On embeddings for numerical features in
+       tabular deep learning", NeurIPS 2022.
 
     Examples
     --------
@@ -162,6 +167,8 @@ class MLPStudent(SoftTargetClassifier):
     _parameter_constraints: dict = {
         "hidden_layer_sizes": ["array-like"],
         "activation": [StrOptions(set(_ACTIVATIONS))],
+        "encoding": [StrOptions({"auto", "robust", "piecewise"})],
+        "n_bins": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "weight_decay": [
             StrOptions({"auto"}),
@@ -189,6 +196,8 @@ class MLPStudent(SoftTargetClassifier):
         hidden_layer_sizes=(64, 64),
         *,
         activation="relu",
+        encoding="auto",
+        n_bins=16,
         learning_rate=0.01,
         weight_decay="auto",
         batch_size="auto",
@@ -206,6 +215,8 @@ class MLPStudent(SoftTargetClassifier):
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
+        self.encoding = encoding
+        self.n_bins = n_bins
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.batch_size = batch_size
@@ -338,7 +349,7 @@ class MLPStudent(SoftTargetClassifier):
             n_taken = 0 if first else self.n_steps_
             plan = Plan(1, None, ema_decay=self.ema_decay, annealed=False)
             # A stream does not say how many rows will come.
-            settings = self._settings(STREAM_ROWS)
+            settings = resolve(self, STREAM_ROWS, self._hidden_sizes())
             rng = check_random_state(self.random_state)
             net = self._make_net(rows, None, settings, plan, rng, warm=not first)
             net.n_steps_ = n_taken
@@ -349,6 +360,10 @@ class MLPStudent(SoftTargetClassifier):
 
     def _is_warm(self):
         return self.warm_start and self.__sklearn_is_fitted__()
+
+    def _new_encoder(self):
+        scaling = "robust" if self.encoding == "auto" else self.encoding
+        return TableEncoder(scaling, self.max_categories, self.n_bins)
 
     def _fit_encoder(self, X, weight):
         return self.encoder_ if self._is_warm() else super()._fit_encoder(X, weight)
@@ -364,7 +379,7 @@ class MLPStudent(SoftTargetClassifier):
         rng = check_random_state(self.random_state)
         few = np.count_nonzero(weight) <= FEW_ROWS
         rows, held = self._prepared(X, P, weight, few), None
-        settings = self._settings(len(rows.X))
+        settings = resolve(self, len(rows.X), self._hidden_sizes())
         if validation is not None and self.early_stopping:
             held = self._prepared(*validation, few)
         elif self.early_stopping and not few:
@@ -424,24 +439,6 @@ class MLPStudent(SoftTargetClassifier):
                 "e.g. (64, 64)."
             )
         return sizes.ravel().tolist()
-
-    def _settings(self, n_rows):
-        few, many = n_rows <= FEW_ROWS, n_rows >= 100_000
-        n_steps, batch_size, decay = self.max_steps, self.batch_size, self.weight_decay
-        if n_steps == "auto":
-            medium = 4 * min(max(n_rows, 500), 2500)
-            n_steps = 300 if few else 12_000 if many else medium
-        if few:
-            batch_size = n_rows
-        elif batch_size == "auto":
-            batch_size = 512 if many else 256 if n_rows >= 10_000 else 128
-        if decay == "auto":
-            # A prior on the weights counts less where there are more rows. Few rows
-            # take one value, as repeated rows must do what weights do.
-            decay = 5.0 if few else min(1000.0 / n_rows, 5.0)
-            widest = max(self._hidden_sizes(), default=0)
-            decay = max(decay * min(max(widest, 16) / 64, 1.0), 0.03)
-        return _Settings(n_steps, batch_size, decay)
 
     def _make_net(self, rows, held, settings, plan, rng, *, warm):
         from skdistill.students import _torch
@@ -526,18 +523,6 @@ class MLPStudent(SoftTargetClassifier):
         state = super().__getstate__().copy()
         state.pop("net_", None)
         return state
-
-
-# -- settings --------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Settings:
-    """What "auto" comes to for a number of rows."""
-
-    n_steps: int
-    batch_size: int
-    weight_decay: float
 
 
 # -- helpers ---------------------------------------------------------------------------

@@ -14,6 +14,9 @@ from skdistill._frames import to_float
 #: Half-width of the smooth clip: inputs beyond three spreads are squeezed below it.
 CLIP = 3.0
 
+#: Bins of a numeric column in the piecewise-linear encoding.
+N_BINS = 16
+
 #: Spreads below this count as none, and scaled inputs beyond its inverse are bounded:
 #: squares then stay finite.
 TINY = 1e-50
@@ -28,13 +31,19 @@ class TableEncoder:
 
     Parameters
     ----------
-    scaling : {"robust", None}, default="robust"
+    scaling : {"robust", "piecewise", None}, default="robust"
         "robust" centres numeric columns on their weighted median, divides them by a
-        spread (:func:`spread`) and squeezes them smoothly into (-3, 3).
+        spread (:func:`spread`) and squeezes them smoothly into (-3, 3). "piecewise" is
+        the piecewise-linear encoding [1]_: a column becomes one column for each of its
+        bins (of equal mass, or between all values where they are few), which rises
+        from 0 to 1 within the bin; its mean is subtracted.
 
     max_categories : int, default=100
         Levels of a categorical column that get a column of their own, by weighted
         frequency; rarer ones share one.
+
+    n_bins : int, default=16
+        Most bins of a numeric column with ``scaling="piecewise"``.
 
     Attributes
     ----------
@@ -47,6 +56,10 @@ class TableEncoder:
 
     clip_ : float or None
         z becomes ``z / sqrt(1 + (z / clip_)**2)``; None leaves it.
+
+    bin_column_, bin_low_, bin_rate_, bin_mean_ : ndarray of shape (n_bins_in_all,)
+        With ``scaling="piecewise"``, the numeric inputs `x` (missing ones at `center_`)
+        become ``clip((x[bin_column_] - bin_low_) * bin_rate_, 0, 1) - bin_mean_``.
 
     indicators_ : list of int
         Positions among `numeric_` that have a missing indicator.
@@ -64,11 +77,17 @@ class TableEncoder:
 
     n_features_in_, n_features_out_ : int
         Width of the input and of the result.
+
+    References
+    ----------
+    .. [1] Gorishniy, Rubachev, Babenko, "On embeddings for numerical features in
+       tabular deep learning", NeurIPS 2022, section 3.2.
     """
 
-    def __init__(self, scaling="robust", max_categories=100):
+    def __init__(self, scaling="robust", max_categories=100, n_bins=N_BINS):
         self.scaling = scaling
         self.max_categories = max_categories
+        self.n_bins = n_bins
 
     def fit(self, X, sample_weight):
         """Learn centres, spreads and levels.
@@ -102,14 +121,16 @@ class TableEncoder:
             self.categories_.append(own)
             self.infrequent_.append(shared)
         self._build_lookup()
-        self.n_features_out_ = len(self.numeric_) + len(self.indicators_) + self._n_hot
+        is_binned = self.scaling == "piecewise"
+        n_scaled = len(self.bin_low_) if is_binned else len(self.numeric_)
+        self.n_features_out_ = n_scaled + len(self.indicators_) + self._n_hot
         return self
 
     def _fit_numeric(self, values, weight):
         n_numeric = values.shape[1]
         self.center_, self.rate_ = np.zeros(n_numeric), np.zeros(n_numeric)
         self.clip_ = CLIP if self.scaling == "robust" else None
-        self.indicators_ = []
+        self.indicators_, bins = [], []
         even = weight.size > 0 and weight.min() == weight.max()
         for j in range(n_numeric):
             column = values[:, j]
@@ -128,10 +149,23 @@ class TableEncoder:
             # meets a value other than 0 there.
             if level.size > 1 and width > TINY:
                 self.center_[j], self.rate_[j] = center, 1.0 / width
+                if self.scaling == "piecewise":
+                    bins.append((j, *_bins(level, mass, self.n_bins)))
             elif self.scaling is None:
                 self.center_[j], self.rate_[j] = center, 1.0
+        if self.scaling == "piecewise":
+            self._join_bins(bins)
         # Beyond this, (x - center) * rate could overflow in the quick path.
         self.safe_ = bool(np.all(np.abs(self.center_) < 1.0 / TINY))
+
+    def _join_bins(self, bins):
+        """Bins of all columns as flat arrays: one expression encodes a whole row."""
+        columns = [np.full(len(low), j) for j, low, _, _ in bins]
+        self.bin_column_ = np.concatenate([np.empty(0, np.intp), *columns])
+        self.bin_low_, self.bin_rate_, self.bin_mean_ = (
+            np.concatenate([np.empty(0), *(parts[k] for parts in bins)])
+            for k in (1, 2, 3)
+        )
 
     def transform(self, X, dtype=np.float64):
         """Encode rows.
@@ -191,6 +225,8 @@ class TableEncoder:
 
     def scale(self, values):
         """Scale finite numeric values of sound size: the quick path of `transform`."""
+        if self.scaling == "piecewise":
+            return self._piecewise(values)
         if self.clip_ is None:
             return values
         z = values - self.center_
@@ -202,6 +238,9 @@ class TableEncoder:
         return z
 
     def _scale(self, values):
+        if self.scaling == "piecewise":
+            with np.errstate(over="ignore"):
+                return self._piecewise(values)
         if self.clip_ is None:
             return values
         with np.errstate(over="ignore"):
@@ -211,6 +250,16 @@ class TableEncoder:
         # From here on the clip is flat to the last digit, as it is in `scale`.
         np.clip(z, -1e9, 1e9, out=z)
         z /= np.sqrt(1.0 + z * z * (1.0 / self.clip_**2))
+        return z
+
+    def _piecewise(self, values):
+        """Place of each value within each bin of its column (Gorishniy, equation 1)."""
+        z = values.take(self.bin_column_, axis=-1).astype(np.float64, copy=False)
+        z -= self.bin_low_
+        z *= self.bin_rate_
+        np.maximum(z, 0.0, out=z)
+        np.minimum(z, 1.0, out=z)
+        z -= self.bin_mean_
         return z
 
     def _numeric_values(self, X):
@@ -374,6 +423,53 @@ def _quantiles(level, mass, at):
         tie = cumulative[i] <= q * total * (1 + 1e-12) and i + 1 < level.size
         result.append(0.5 * level[i] + 0.5 * level[i + 1] if tie else level[i])
     return result
+
+
+def _bins(level, mass, n_bins):
+    """Lower edge, inverse width and mean place of the bins of one column.
+
+    Parameters
+    ----------
+    level, mass : ndarray of shape (n_distinct,)
+        Sorted distinct values, two at least, and their weights.
+
+    n_bins : int
+        Most bins.
+
+    Returns
+    -------
+    low, rate, mean : ndarray of shape (<= n_bins,)
+        Every value lies between the first bin's lower edge and the last bin's upper.
+    """
+    edges = level
+    if level.size > n_bins + 1:
+        inner = np.arange(1, n_bins) / n_bins
+        capped = np.minimum(mass, _heaviest(mass, n_bins))
+        edges = np.unique([level[0], *_quantiles(level, capped, inner), level[-1]])
+    edges = edges[np.append(True, np.diff(edges) > TINY)]
+    share = mass / mass.sum()
+    with np.errstate(over="ignore"):
+        width = np.diff(edges)
+        usable = np.isfinite(width)  # between values near both ends of the floats
+        low, rate = edges[:-1][usable], 1.0 / width[usable]
+        # Walked bin by bin: a column may have very many values.
+        mean = [
+            np.dot(share, np.clip((level - at) * per, 0.0, 1.0))
+            for at, per in zip(low, rate, strict=True)
+        ]
+    return low, rate, np.array(mean)
+
+
+def _heaviest(mass, n_bins):
+    """Mass up to which a value counts, so that none takes more than one bin.
+
+    Without it a column that is mostly zero would have hardly any bins for the rest.
+    """
+    falling = np.sort(mass)[::-1]
+    rest = falling.sum() - np.append(0.0, np.cumsum(falling[: n_bins - 1]))
+    share = rest / np.arange(n_bins, 0, -1)
+    # The first value that fits into a bin of what the heavier ones leave over.
+    return share[np.argmax(falling[:n_bins] <= share * (1 + 1e-12))]
 
 
 def spread(level, mass):

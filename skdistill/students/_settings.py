@@ -1,0 +1,56 @@
+"""What "auto" comes to in MLPStudent, for a number of rows."""
+
+from dataclasses import dataclass
+
+#: Up to so many rows a fit is in float64, on all rows at once, and holds none back:
+#: then repeating a row and weighing it are the same to the last digits.
+FEW_ROWS = 200
+
+#: A stream is trained on with the settings of a table of so many rows.
+STREAM_ROWS = 5000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Length and strength of training."""
+
+    n_steps: int
+    batch_size: int
+    weight_decay: float
+
+
+def resolve(student, n_rows, hidden_sizes):
+    """Settings of an MLPStudent for a number of training rows.
+
+    Parameters
+    ----------
+    student : MLPStudent
+        Its `max_steps`, `batch_size` and `weight_decay` may be "auto".
+
+    n_rows : int
+        Number of training rows.
+
+    hidden_sizes : list of int
+        Units of the hidden layers.
+
+    Returns
+    -------
+    settings : Settings
+    """
+    few, many = n_rows <= FEW_ROWS, n_rows >= 100_000
+    n_steps, batch_size = student.max_steps, student.batch_size
+    decay = student.weight_decay
+    if n_steps == "auto":
+        medium = 4 * min(max(n_rows, 500), 2500)
+        n_steps = 300 if few else 12_000 if many else medium
+    if few:
+        batch_size = n_rows
+    elif batch_size == "auto":
+        batch_size = 512 if many else 256 if n_rows >= 10_000 else 128
+    if decay == "auto":
+        # A prior on the weights counts less where there are more rows. Few rows take
+        # one value, as repeated rows must do what weights do.
+        decay = 5.0 if few else min(1000.0 / n_rows, 5.0)
+        widest = max(hidden_sizes, default=0)
+        decay = max(decay * min(max(widest, 16) / 64, 1.0), 0.03)
+    return Settings(n_steps, batch_size, decay)

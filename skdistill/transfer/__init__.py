@@ -1,0 +1,25 @@
+"""Transfer sets: more rows for the teacher to label.
+
+A sampler is a small seeded estimator: ``fit(X, *, teacher=None)``, then
+``sample(n_samples, random_state=None)`` returns new rows of the same kind as X. Any
+object with these two methods can be given as ``transfer=``.
+"""
+
+from skdistill.transfer._copula import GaussianCopulaSampler
+from skdistill.transfer._interpolation import InterpolationSampler
+from skdistill.transfer._manifold import off_manifold_rate
+from skdistill.transfer._masking import MaskingSampler
+from skdistill.transfer._munge import MungeSampler
+from skdistill.transfer._pool import UnlabelledPool, check_pool
+from skdistill.transfer._thresholds import ThresholdSampler
+
+__all__ = [
+    "GaussianCopulaSampler",
+    "InterpolationSampler",
+    "MaskingSampler",
+    "MungeSampler",
+    "ThresholdSampler",
+    "UnlabelledPool",
+    "check_pool",
+    "off_manifold_rate",
+]

@@ -8,17 +8,19 @@ import importlib
 __version__ = "0.1.0.dev0"
 
 _HOME = {
+    "CascadeClassifier": "skdistill.cascade",
     "DistilledClassifier": "skdistill._distilled",
     "LogisticStudent": "skdistill.students",
     "MLPStudent": "skdistill.students",
     "distillation_report": "skdistill.report",
 }
 _ROOMS = (
-    "metrics", "model_selection", "report", "soft_targets", "students", "teachers",
-    "transfer",
+    "cascade", "metrics", "model_selection", "report", "soft_targets", "students",
+    "teachers", "transfer",
 )  # fmt: skip
 
 __all__ = [
+    "CascadeClassifier",
     "DistilledClassifier",
     "LogisticStudent",
     "MLPStudent",

@@ -1,9 +1,9 @@
 """What "auto" decides: settings tried on rows that no candidate was fitted on.
 
-The candidates are few and the rule is one: the lowest log-loss to the labels (without
-labels: the lowest divergence from the teacher) on held-out rows, of which neither the
-student nor the teacher of its targets knows. The plain student, fitted on labels only,
-is one of them wherever there are labels, and wins ties.
+The rule is one: the lowest log-loss to the labels (without labels: the lowest
+divergence from the teacher) on held-out rows, of which neither the student nor the
+teacher of its targets knows. The plain student, fitted on labels only, is a candidate
+wherever there are labels, and only a standard error beats it.
 """
 
 from dataclasses import dataclass, replace
@@ -11,101 +11,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, StratifiedShuffleSplit
 
-from skdistill._compat import safe_indexing
-from skdistill._frames import concat_rows
-from skdistill.soft_targets import kl_rows, log_loss_rows, mix, one_hot
-from skdistill.students import Feed, fit_on_labels, fit_student, last_step
+from skdistill._training import PLAIN, Settings
+from skdistill.soft_targets._arithmetic import mean_and_se
 
 #: Share of the rows held out for the choice, and the fewest that can decide anything.
 HELD_OUT, MIN_HELD_OUT = 0.2, 50
-#: Weights of the soft targets that are tried, and the one used without a choice.
-ALPHAS, FALLBACK_ALPHA = (0.5, 1.0), 0.5
+#: Weights of the soft targets that are tried, the first with whatever else is tried. It
+#: is also the one used where there are too few rows for a choice.
+ALPHAS = (0.5, 1.0)
 #: Temperatures that are tried besides 1.
 TEMPERATURES = (2.0, 4.0)
 
 
-@dataclass(frozen=True)
-class Settings:
-    """One way to fit the student."""
-
-    alpha: float
-    temperature: float = 1.0
-    transfer: str = "none"
-
-    @property
-    def is_plain(self):
-        """Whether the student learns from labels only."""
-        return self.alpha == 0
-
-    @property
-    def name(self):
-        """What the record calls a student fitted like this."""
-        return "plain student" if self.is_plain else "distilled student"
-
-
-#: The student without a teacher.
-PLAIN = Settings(0.0)
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Training rows with what is known of each.
-
-    `codes` is None without labels; `P` holds the teacher's probabilities. `at` holds
-    positions among the rows that `fit` was given, None where these are all of them.
-    """
-
-    X: object
-    codes: np.ndarray | None
-    P: np.ndarray
-    weight: np.ndarray | None = None
-    groups: object = None
-    at: np.ndarray | None = None
-
-    def __len__(self):
-        return len(self.P)
-
-    def take(self, at):
-        """Return the rows at given positions."""
-        return Rows(
-            safe_indexing(self.X, at),
-            None if self.codes is None else self.codes[at],
-            self.P[at],
-            None if self.weight is None else self.weight[at],
-            None if self.groups is None else safe_indexing(self.groups, at),
-            at if self.at is None else self.at[at],
-        )
-
-    def labelled(self):
-        """Return the rows that the teacher has labelled: all but those without P."""
-        has_label = np.isfinite(self.P).all(axis=1)
-        return self if has_label.all() else self.take(np.flatnonzero(has_label))
-
-    def with_targets(self, P):
-        """Return the same rows with other probabilities."""
-        return replace(self, P=P)
-
-    def without(self, at):
-        """Return the rows at all other positions."""
-        return self.take(np.setdiff1d(np.arange(len(self)), at))
-
-    def has_two_labels(self):
-        """Tell whether rows that count have labels to tell apart."""
-        if self.codes is None:
-            return False
-        codes = self.codes if self.weight is None else self.codes[self.weight > 0]
-        return len(codes) > 0 and bool(np.ptp(codes))
-
-    def targets(self, alpha):
-        """Mix the teacher's probabilities with the labels, where there are any."""
-        hard = None if self.codes is None else one_hot(self.codes, self.P.shape[1])
-        return mix(self.P, hard, alpha)
-
-    def losses(self, Q):
-        """Log-loss of each row, or divergence from the teacher without labels."""
-        if self.codes is None:
-            return kl_rows(self.P, Q)
-        return log_loss_rows(Q, self.codes)
+# -- on which rows ---------------------------------------------------------------------
 
 
 def held_out_split(rows, seed):
@@ -137,145 +55,111 @@ def can_decide(rows, split):
     return rows.weight is None or rows.weight[test].any()
 
 
-class Trainer:
-    """Fits students that differ in their settings and in nothing else.
+# -- what is tried ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a choice tries: some settings, then changes of the best of them.
 
     Parameters
     ----------
-    make_student : callable
-        Returns a fresh, seeded student.
+    start : tuple of Settings
+        Tried first, in order of preference at equal loss.
 
-    classes : ndarray of shape (n_classes,)
-        Labels of the columns.
+    axes : tuple of (str, tuple)
+        A field of Settings and further values for it: in turn, each value is tried in
+        the best distilled student so far.
 
-    targets : str
-        Route by which the student is fed.
-
-    seed : int
-        Seed of whatever a route draws.
+    fallback : Settings
+        What to do where rows are too few for a choice.
     """
 
-    def __init__(self, make_student, *, classes, targets, seed):
-        self.make_student = make_student
-        self.classes = classes
-        self.targets = targets
-        self.seed = seed
+    start: tuple
+    axes: tuple
+    fallback: Settings
 
-    def fit(self, rows, settings, new=None):
-        """Fit a student on rows, and on new rows where there are some.
+    @property
+    def n_fits(self):
+        """How many students are fitted at most."""
+        return len(self.start) + sum(len(values) for _, values in self.axes)
 
-        Returns
-        -------
-        student : fitted classifier
-
-        feed : Feed
-            How it was fed and why.
-        """
-        student = self.make_student()
-        if settings.is_plain:
-            fitted = fit_on_labels(
-                student, rows.X, self.classes[rows.codes], classes=self.classes,
-                sample_weight=rows.weight, random_state=self.seed,
-            )  # fmt: skip
-            return fitted, Feed(
-                route="labels",
-                reason="alpha is 0: labels only, as without a teacher",
-                estimator=type(last_step(student)).__name__,
-                n_rows=len(rows),
-                n_rows_fed=len(rows),
-            )
-        validation = None
-        if new is not None and len(new.held):
-            held, rows = rows.take(new.held), rows.without(new.held)
-            validation = (held.X, held.targets(settings.alpha), held.weight)
-        X, P, weight = rows.X, rows.targets(settings.alpha), rows.weight
-        if new is not None:
-            X, P = concat_rows(X, new.X), np.concatenate([P, new.P])
-            if weight is not None:  # a new row weighs what a row weighs in the mean
-                weight = np.append(weight, np.full(len(new.P), weight.mean()))
-        return fit_student(
-            student, X, P, classes=self.classes, sample_weight=weight,
-            targets=self.targets, temperature=settings.temperature,
-            validation=validation, random_state=self.seed,
-        )  # fmt: skip
+    def without_plain(self):
+        """Return the same search where labels alone teach nothing."""
+        soft = tuple(settings for settings in self.start if not settings.is_plain)
+        return replace(self, start=soft)
 
 
-class Record:
-    """Held-out scores, one entry a score, for `summary_`."""
+def plan_search(
+    *, alpha, temperature, sources, is_given, has_labels, encodings, is_costly, effort
+):
+    """Say what is tried.
 
-    COLUMNS = (
-        "model", "metric", "score", "se", "n_rows", "alpha", "temperature", "transfer",
-        "chosen", "note",
-    )  # fmt: skip
-
-    def __init__(self):
-        self._entries = []
-
-    def add(self, model, rows, Q, *, settings=None, note=""):
-        """Score probabilities on rows."""
-        losses = rows.losses(Q)
-        scores = {"kl_to_teacher" if rows.codes is None else "log_loss": losses}
-        if rows.codes is not None:
-            scores["accuracy"] = (Q.argmax(axis=1) == rows.codes).astype(float)
-        for metric, values in scores.items():
-            mean, se = mean_and_se(values, rows.weight)
-            self._entries.append((model, metric, mean, se, len(rows), settings, note))
-
-    def has(self, settings):
-        """Tell whether a student with these settings was tried."""
-        return any(entry[5] == settings for entry in self._entries)
-
-    def as_dict(self, chosen):
-        """Columns as arrays; entries of the chosen settings are marked."""
-        table = []
-        for model, metric, score, se, n_rows, settings, note in self._entries:
-            way = (np.nan, np.nan, "")
-            if settings is not None:
-                way = (settings.alpha, settings.temperature, settings.transfer)
-            is_chosen = settings is not None and settings == chosen
-            table.append((model, metric, score, se, n_rows, *way, is_chosen, note))
-        columns = zip(*table, strict=True) if table else ((),) * len(self.COLUMNS)
-        return {
-            name: np.asarray(column)
-            for name, column in zip(self.COLUMNS, columns, strict=True)
-        }
-
-
-def list_candidates(*, alpha, temperature, transfer, sampler_is_given, has_labels):
-    """List the settings to try, in order of preference at equal loss.
+    A student that costs much to fit is tried with one weight of the soft targets and
+    one source first; a cheap one with all their combinations.
 
     Parameters
     ----------
-    alpha : float or "auto"
-        Weight of the soft targets.
+    alpha, temperature : float or "auto"
+        As the user gave them.
 
-    temperature : float or "auto"
-        "auto" starts at 1.
+    sources : tuple of str
+        Names of the sources of new rows, the most promising first.
 
-    transfer : str
-        Name of the source of new rows, "none" for none.
-
-    sampler_is_given : bool
+    is_given : bool
         Whether the user asked for these rows: then nothing is tried without them.
 
     has_labels : bool
         Whether labels are known.
 
+    encodings : tuple of str
+        Ways in which the student may take numeric columns, its usual one first.
+
+    is_costly : bool
+        Whether a fit of the student costs much: a net.
+
+    effort : {"low", "default", "high"}
+        "low" tries the plain student and one other, "high" all combinations.
+
     Returns
     -------
-    candidates : list of Settings
+    search : Search
     """
     T = 1.0 if temperature == "auto" else float(temperature)
-    alphas = (float(alpha),) if alpha != "auto" else ALPHAS if has_labels else (1.0,)
-    ways = dict.fromkeys((transfer,) if sampler_is_given else ("none", transfer))
-    soft = [Settings(a, T, way) for a in alphas if a > 0 for way in ways]
-    with_plain = alpha == 0 or (alpha == "auto" and has_labels)
-    return [PLAIN] * with_plain + soft
+    if alpha != "auto":
+        alphas = (float(alpha),)
+    else:
+        alphas = ALPHAS if has_labels else (1.0,)
+    if alphas == (0.0,):
+        return Search((PLAIN,), (), PLAIN)
+    fallback = Settings(alphas[0], T, sources[0] if is_given else "none", encodings[0])
+    ways = sources if is_given else (*sources, "none")
+    axes = ()
+    if effort == "low":
+        alphas, ways, encodings = alphas[:1], ways[:1], encodings[:1]
+    elif is_costly and effort == "default":
+        axes = (("transfer", ways[1 : len(sources)]), ("alpha", alphas[1:]))
+        alphas, ways = alphas[:1], ways[:1]
+    start = []
+    if has_labels and alpha == "auto":
+        start = [replace(PLAIN, encoding=encoding) for encoding in encodings]
+    start += [
+        Settings(a, T, way, encoding)
+        for a in alphas
+        for way in reversed(ways)  # at equal loss: without new rows
+        for encoding in encodings
+    ]
+    if temperature == "auto":
+        axes += (("temperature", TEMPERATURES),)
+    return Search(tuple(start), tuple((field, v) for field, v in axes if v), fallback)
+
+
+# -- the choice ------------------------------------------------------------------------
 
 
 def decide(
-    rows, own, trainer, source, record, *, teacher, calibration, alpha, temperature,
-    in_sample, progress,
+    rows, own, trainer, source, record, search, *, teacher, calibration, in_sample,
+    progress,
 ):  # fmt: skip
     """Choose the settings by held-out rows, where there is a choice and rows enough.
 
@@ -296,14 +180,14 @@ def decide(
     record : Record
         Takes the scores.
 
+    search : Search
+        What to try.
+
     teacher : classifier or None
         Fitted on all rows, or used as it is.
 
     calibration : Calibration
         Of the teacher's probabilities.
-
-    alpha, temperature : float or "auto"
-        As the user gave them.
 
     in_sample : bool
         Whether the teacher may have seen the rows: its score then tells nothing.
@@ -315,58 +199,36 @@ def decide(
     -------
     best : Settings
     """
-    candidates = list_candidates(
-        alpha=alpha,
-        temperature=temperature,
-        transfer=source.name,
-        sampler_is_given=source.is_given,
-        has_labels=rows.codes is not None,
-    )
-    further = TEMPERATURES if temperature == "auto" else ()
-    if len(candidates) == 1 and (not further or candidates[0].is_plain):
-        return candidates[0]
+    if search.n_fits == 1:
+        return search.start[0]
     split = None
     if own is not None and own.splits is not None and rows.at is None:
         split = own.splits[0]
     if split is None or not can_decide(rows, split):
         split = held_out_split(rows, trainer.seed)
     if not can_decide(rows, split):
-        return without_choice(candidates, alpha)
+        return search.fallback
     train, test = split
     learnt, held = rows.take(train), rows.take(test)
     note = "in-sample: the teacher may have seen these rows" if in_sample else ""
     record.add("teacher", held, held.P, note=note)
     if own is not None:
         where = split if rows.at is None else (rows.at[train], rows.at[test])
-        teacher, P = own.without(*where)
+        with trainer.costs.clock("teacher fits"):
+            teacher, P = own.without(*where)
         learnt = learnt.with_targets(calibration(P))
-    if not learnt.has_two_labels():  # labels alone teach nothing, and few could fit
-        candidates = [settings for settings in candidates if not settings.is_plain]
-    with progress.task("choose", len(candidates) + len(further)) as step:
-        return choose(
-            trainer, source, learnt, held, teacher, candidates, further, record, step
-        )
+    if not learnt.has_two_labels():  # few students could be fitted
+        search = search.without_plain()
+    with progress.task("choose", search.n_fits) as step:
+        return choose(trainer, source, learnt, held, teacher, search, record, step)
 
 
-def without_choice(candidates, alpha):
-    """Settings for rows that are too few to choose on.
+def choose(trainer, source, train, test, teacher, search, record, step):
+    """Fit the candidates on `train` and return the settings of lowest loss on `test`.
 
-    With alpha="auto" labels and soft targets weigh alike; what the user fixed stays.
-    """
-    soft = [settings for settings in candidates if not settings.is_plain]
-    if not soft:
-        return candidates[0]
-    usual = [s for s in soft if s.alpha == FALLBACK_ALPHA]
-    return (usual if alpha == "auto" and usual else soft)[0]
-
-
-def choose(
-    trainer, source, train, test, teacher, candidates, temperatures, record, step
-):
-    """Fit every candidate on `train` and return the one of lowest loss on `test`.
-
-    A distilled student has to be better than the plain one by a standard error of the
-    paired difference; otherwise the plain one is returned.
+    Whatever is chosen has to be better than the plain student by a standard error of
+    the paired difference; otherwise that one is returned. An encoding other than the
+    usual one has to be better than it in the same way.
 
     Parameters
     ----------
@@ -382,11 +244,8 @@ def choose(
     teacher : classifier or None
         Labels the new rows; best one that has not seen `test`.
 
-    candidates : list of Settings
-        In order of preference at equal loss.
-
-    temperatures : sequence of float
-        Further temperatures, tried with the best of the candidates.
+    search : Search
+        What to try.
 
     record : Record
         Takes the scores.
@@ -398,46 +257,38 @@ def choose(
     -------
     best : Settings
     """
-    new = None
-    if any(settings.transfer != "none" for settings in candidates):
-        new = source.rows_for(trainer.make_student(), train, teacher)
-        if new is None:
-            candidates = list(
-                dict.fromkeys(replace(s, transfer="none") for s in candidates)
-            )
-    losses = {}
+    losses, drawn = {}, {"none": None}
 
     def attempt(settings):
-        used = None if settings.transfer == "none" else new
-        student, _ = trainer.fit(train, settings, used)
-        Q = student.predict_proba(test.X)
-        losses[settings] = test.losses(Q)
-        record.add(settings.name, test, Q, settings=settings)
+        way = settings.transfer
+        if way not in drawn:
+            drawn[way] = source.rows_for(trainer.make_student(), train, teacher, way)
+        if drawn[way] is None:  # nothing to add
+            settings = replace(settings, transfer="none")
+        if settings not in losses:
+            student, _ = trainer.fit(train, settings, drawn[way])
+            Q = student.predict_proba(test.X)
+            losses[settings] = test.losses(Q)
+            record.add(settings.name, test, Q, settings=settings)
         step()
 
     def best_of(some):
         return min(some, key=lambda s: mean_and_se(losses[s], test.weight)[0])
 
-    for settings in candidates:
+    def beats(one, other):
+        gain, se = mean_and_se(losses[other] - losses[one], test.weight)
+        return gain > 0 and gain >= se
+
+    for settings in search.start:
         attempt(settings)
+    for field, values in search.axes:
+        best = best_of([settings for settings in losses if not settings.is_plain])
+        for value in values:
+            attempt(replace(best, **{field: value}))
     best = best_of(losses)
-    if not best.is_plain:
-        for temperature in temperatures:
-            attempt(replace(best, temperature=temperature))
-        best = best_of(losses)
-    if PLAIN in losses and best != PLAIN:
-        # A tie goes to the labels: less that can go wrong.
-        gain, se = mean_and_se(losses[PLAIN] - losses[best], test.weight)
-        if gain < se:
-            return PLAIN
+    # What is larger (more inputs) or may go wrong (a teacher) has to earn its place.
+    usual = [settings for settings in losses if not settings.encoding]
+    for simpler in (best_of(usual), PLAIN):
+        if simpler in losses and not beats(best, simpler):
+            best = simpler
     return best
-
-
-def mean_and_se(values, weight=None):
-    """Weighted mean of per-row values and its standard error."""
-    # scaled, so that no square runs out of range
-    weight = np.ones(len(values)) if weight is None else weight / weight.max()
-    mean = np.average(values, weights=weight)
-    spread = np.average((values - mean) ** 2, weights=weight)
-    effective = weight.sum() ** 2 / (weight**2).sum()
-    return float(mean), float(np.sqrt(spread / max(effective - 1, 1)))

@@ -29,13 +29,17 @@ from skdistill._compat import (
     num_samples,
     routing_enabled,
 )
+from skdistill._costs import Costs
 from skdistill._leak_check import looks_memorised
 from skdistill._memory import remembering
-from skdistill._new_rows import TransferSource
+from skdistill._new_rows import TransferSource, encodings_to_try, is_net
 from skdistill._progress import FitProgress
+from skdistill._record import Record
 from skdistill._shared_teacher import SharedTeacher
 from skdistill._teaching import TeacherFit, cross_fit
+from skdistill._training import PLAIN, Rows, Trainer
 from skdistill.soft_targets import (
+    METHODS,
     Calibration,
     align_columns,
     calibrate,
@@ -65,9 +69,11 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
 
     Parameters
     ----------
-    teacher : classifier or None
-        Fitted, frozen or unfitted classifier with `predict_proba`. None is allowed
-        where `fit` is given `soft_targets`.
+    teacher : classifier, list of classifiers or None
+        Fitted, frozen or unfitted classifier with `predict_proba`. A list answers with
+        the mean of its members' probabilities, each of which may be fitted or not; see
+        :class:`~skdistill.teachers.AveragedTeacher`. None is allowed where `fit` is
+        given `soft_targets`.
 
     student : estimator, default=None
         What to fit: a scikit-learn classifier or regressor, a Pipeline that ends in
@@ -85,6 +91,8 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         Weight of the SOFT targets in [0, 1]: 1 is soft only, 0 is labels only. "auto"
         chooses among .5, 1 and the plain student (0) by held-out log-loss, and takes
         the plain one unless another is better by a standard error; without y it is 1.
+        Where the student's `encoding` is "auto" (MLPStudent, LogisticStudent), it is
+        chosen along.
 
     targets : {"auto", "native", "expand", "regress", "regress_logits", "sample"}, \
             default="auto"
@@ -96,16 +104,23 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         probabilities if the teacher has them, else stratified 5-fold (whole groups
         where `groups` are given).
 
-    calibrate : {"auto", "temperature"} or None, default="auto"
+    calibrate : {"auto", "temperature", "vector", "isotonic"} or None, default="auto"
         Calibration of the teacher, fitted on rows that it was not fitted on. "auto"
-        keeps a temperature if it lowers the cross-validated log-loss; "temperature"
-        keeps it always; None does nothing.
+        compares one temperature, vector scaling, isotonic curves (where rows are many)
+        and none by cross-validated log-loss, and takes the simplest that no richer one
+        beats by a standard error; any other method is kept always; None does nothing.
+        See :func:`~skdistill.soft_targets.calibrate`.
 
     transfer : {"auto"}, sampler or None, default="auto"
         Where more rows for the teacher to label come from. A sampler has ``fit(X, *,
         teacher=None)`` and ``sample(n_samples, random_state=None)``. "auto" tries
-        :class:`~skdistill.transfer.MungeSampler` on held-out rows where the student
-        and the kind of rows admit it, and none. With `X_transfer`, "auto" means none.
+        :class:`~skdistill.transfer.MungeSampler` in two strengths on held-out rows
+        where the student and the kind of rows admit it. With `X_transfer`, "auto" means
+        none.
+
+    effort : {"low", "default", "high"}, default="default"
+        How much is tried where `alpha` or `transfer` is "auto": "low" is the plain
+        student and one distilled one, "high" all combinations; see Notes.
 
     memory : str, path-like, AnswerStore or None, default=None
         File that keeps the teacher's answers, by content of the row: over all
@@ -149,11 +164,15 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         What `alpha`, `temperature` and `transfer` came to.
 
     calibration_ : Calibration
-        Temperature of the teacher, and whether it is in use.
+        How the teacher's probabilities were calibrated: a function of them.
 
     n_teacher_rows_, n_transfer_rows_ : int
         Rows that the teacher was asked about, out-of-bag votes and answers that
         `memory` had apart; rows without labels that the student was fitted on.
+
+    fit_seconds_ : dict of str to float
+        Seconds that `fit` spent on "teacher fits", "teacher answers", "new rows" (drawn
+        for the teacher to label) and "students".
 
     plain_student_ : classifier
         The same student fitted on the labels of the same rows; where it was a
@@ -169,11 +188,13 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
     -----
     **Cost.** With everything on "auto", an unfitted teacher is fitted 1 + 5 times for
     its targets and 4 times more for a choice by rows of which it knows nothing (twice
-    in all if it has out-of-bag probabilities). The student is fitted on 80 % of the
-    rows for each candidate (plain, alpha .5 and 1; the latter two again with transfer
-    rows), and on all rows once for the winner and once for the plain student. With
-    `alpha`, `temperature` and `transfer` fixed there is one fit of the student, and
-    none of the teacher beyond its targets.
+    in all if it has out-of-bag probabilities), and labels ten new rows for each
+    training row (five for trees), three times. The student is fitted on 80 % of the
+    rows for each candidate: 6 times if it is an MLPStudent, else up to 7 times (twice
+    with low effort, 14 times with high effort), and on all rows once for the winner and
+    once for the plain student. With `alpha`, `temperature` and `transfer` fixed there
+    is one fit of the student, and none of the teacher beyond its targets.
+    `fit_seconds_` says where the time went.
 
     Choices are made where at least 250 rows are given; with fewer, alpha is .5
     without transfer rows. Transfer rows weigh the mean weight of the training rows:
@@ -206,8 +227,9 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         "alpha": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
         "targets": [StrOptions(_ROUTES)],
         "cv": ["cv_object", StrOptions({"auto"})],
-        "calibrate": [StrOptions({"auto", "temperature"}), None],
+        "calibrate": [StrOptions({"auto", *METHODS}), None],
         "transfer": [StrOptions({"auto"}), HasMethods(["fit", "sample"]), None],
+        "effort": [StrOptions({"low", "default", "high"})],
         "memory": [str, os.PathLike, HasMethods(["get_many", "put_many"]), None],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
@@ -225,6 +247,7 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         cv="auto",
         calibrate="auto",
         transfer="auto",
+        effort="default",
         memory=None,
         n_jobs=None,
         random_state=None,
@@ -238,6 +261,7 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         self.cv = cv
         self.calibrate = calibrate
         self.transfer = transfer
+        self.effort = effort
         self.memory = memory
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -304,13 +328,13 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         """
         self._forget()
         use_as_it_is = _input.check_request(
-            self.teacher, y=y, soft_targets=soft_targets, alpha=self.alpha
+            self._teacher, y=y, soft_targets=soft_targets, alpha=self.alpha
         )
         X, y, weight = _input.check_rows(self, X, y, sample_weight)
         routed = self._route(weight, params)
         groups = routed.splitter.split.get("groups")
         check_consistent_length(X, groups)
-        given = _input.teacher_labels(self.teacher, classes) if use_as_it_is else None
+        given = _input.teacher_labels(self._teacher, classes) if use_as_it_is else None
         self.classes_, columns = _labelling.resolve_classes(
             given, classes, y, soft_targets
         )
@@ -318,31 +342,33 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         seed = check_random_state(self.random_state).randint(2**30)
         make_student = partial(_input.fresh_student, self.student, X, seed)
         check_student(make_student(), self.targets, weight, len(self.classes_))
-        sampler, is_given = _input.resolve_sampler(
+        samplers, is_given = _input.resolve_samplers(
             self.transfer, X_transfer, X, make_student(),
             can_ask=use_as_it_is or soft_targets is None,
         )  # fmt: skip
-        progress = FitProgress(self, X, y, self.verbose)
+        progress, costs = FitProgress(self, X, y, self.verbose), Costs()
+        self.fit_seconds_ = costs.seconds
 
         # What the teacher says of these rows, and whether it may have seen the answers.
         self.n_teacher_rows_ = 0
         own, in_sample = None, False
         if soft_targets is None and not use_as_it_is:
-            own = self._cross_fit(X, y, codes, routed, seed, progress)
+            with costs.clock("teacher fits"):
+                own = self._cross_fit(X, y, codes, routed, seed, progress)
             P = own.P
         else:
-            P = self._targets_of_others(X, soft_targets, given, columns, progress)
+            with costs.clock("teacher answers"):
+                P = self._targets_of_others(X, soft_targets, given, columns, progress)
             looks = codes is not None and _input.is_worth_a_look(self)
             in_sample = looks and looks_memorised(P, codes, X)
             if in_sample:
                 _input.warn_once(self, "leak", _input.leak_text(soft_targets))
-        rows = _choice.Rows(X, codes, P, weight, groups)
+        rows = Rows(X, codes, P, weight, groups)
         rows = rows.labelled()
 
         # Probabilities that fit the labels, before anybody learns from them.
         self.calibration_ = Calibration()
-        always = self.calibrate == "temperature"
-        enough = always or len(rows) >= MIN_CALIBRATION_ROWS
+        enough = self.calibrate != "auto" or len(rows) >= MIN_CALIBRATION_ROWS
         if (
             self.calibrate is not None
             and codes is not None
@@ -350,23 +376,32 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
             and not in_sample
         ):
             self.calibration_ = calibrate(
-                rows.P, rows.codes, sample_weight=rows.weight, always=always
+                rows.P, rows.codes, sample_weight=rows.weight, method=self.calibrate
             )
         rows = rows.with_targets(self.calibration_(rows.P))
 
         # Settings, tried on rows that no candidate is fitted on.
         def ask(teacher, X):
-            return self.calibration_(self._ask(teacher, X, given))
+            with costs.clock("teacher answers"):
+                return self.calibration_(self._ask(teacher, X, given))
 
-        source = TransferSource(sampler, ask=ask, seed=seed, is_given=is_given)
-        trainer = _choice.Trainer(
-            make_student, classes=self.classes_, targets=self.targets, seed=seed
+        source = TransferSource(
+            samplers, ask=ask, seed=seed, is_given=is_given, costs=costs
         )
-        record = _choice.Record()
+        trainer = Trainer(
+            make_student, classes=self.classes_, targets=self.targets, seed=seed,
+            costs=costs,
+        )  # fmt: skip
+        record = Record()
+        search = _choice.plan_search(
+            alpha=self.alpha, temperature=self.temperature, sources=tuple(samplers),
+            is_given=is_given, has_labels=codes is not None,
+            encodings=encodings_to_try(make_student(), X),
+            is_costly=is_net(make_student()), effort=self.effort,
+        )  # fmt: skip
         best = _choice.decide(
-            rows, own, trainer, source, record, teacher=self.teacher_,
-            calibration=self.calibration_, alpha=self.alpha,
-            temperature=self.temperature, in_sample=in_sample, progress=progress,
+            rows, own, trainer, source, record, search, teacher=self.teacher_,
+            calibration=self.calibration_, in_sample=in_sample, progress=progress,
         )  # fmt: skip
         if own is not None:
             self.n_teacher_rows_ += own.n_asked
@@ -385,7 +420,7 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
 
     def _ask(self, teacher, X, teacher_classes):
         """Ask a teacher for probabilities in the order of `classes_`, and count."""
-        if teacher is self.teacher:
+        if teacher is self._teacher:
             teacher = remembering(self)
         known = getattr(teacher, "n_rows_asked_", None)
         P = teacher_probabilities(
@@ -398,7 +433,7 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
 
     def _cross_fit(self, X, y, codes, routed, seed, progress):
         """Fit the teacher on all rows, and label each by one that has not seen it."""
-        teacher = _input.with_seed(clone(self.teacher), seed)
+        teacher = _input.with_seed(clone(self._teacher), seed)
         own = cross_fit(
             TeacherFit(teacher, X, y, routed.teacher.fit), codes, classes=self.classes_,
             cv=self.cv, split_params=routed.splitter.split, n_jobs=self.n_jobs,
@@ -409,15 +444,15 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
 
     def _targets_of_others(self, X, soft_targets, teacher_classes, columns, progress):
         """Probabilities that were given, or those of a teacher used as it is."""
-        self.teacher_ = None if teacher_classes is None else self.teacher
+        self.teacher_ = None if teacher_classes is None else self._teacher
         if soft_targets is not None:
             P = check_soft_targets(
                 soft_targets, n_samples=num_samples(X), n_classes=len(columns)
             )
             return align_columns(P, columns, self.classes_)
-        _input.warn_once(self, "columns", _labelling.other_columns(self.teacher, X))
+        _input.warn_once(self, "columns", _labelling.other_columns(self._teacher, X))
         with progress.task("label rows") as step:
-            P = self._ask(self.teacher, X, teacher_classes)
+            P = self._ask(self._teacher, X, teacher_classes)
             step()
         return P
 
@@ -426,14 +461,14 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
     def _fit_student(self, best, rows, trainer, source, record, progress):
         """Fit the student with the chosen settings on all rows."""
         with progress.task("fit student", 2) as step:
-            new = None
-            if best.transfer != "none":
-                new = source.rows_for(trainer.make_student(), rows, self.teacher_)
+            new = source.rows_for(
+                trainer.make_student(), rows, self.teacher_, best.transfer
+            )
             student, self.targets_ = trainer.fit(rows, best, new)
             step()
-            if record.has(_choice.PLAIN):
+            if record.has(PLAIN):
                 self.plain_student_ = (
-                    student if best.is_plain else trainer.fit(rows, _choice.PLAIN)[0]
+                    student if best == PLAIN else trainer.fit(rows, PLAIN)[0]
                 )
             step()
         self.alpha_, self.temperature_ = best.alpha, best.temperature
@@ -449,7 +484,7 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
     def _route(self, sample_weight, params):
         """Deal out fit parameters to the teacher and the splitter."""
         if not routing_enabled():
-            return _input.route_by_name(self.teacher, sample_weight, params)
+            return _input.route_by_name(self._teacher, sample_weight, params)
         if sample_weight is not None:
             params = {**params, "sample_weight": sample_weight}
         routed = process_routing(self, "fit", **params)
@@ -458,7 +493,7 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         return Bunch(teacher=Bunch(fit=teacher), splitter=Bunch(split=splitter))
 
     def _routes_to_teacher(self):
-        teacher = self.teacher
+        teacher = self._teacher
         routes = hasattr(teacher, "get_metadata_routing")
         return routes and not _labelling.is_fitted(teacher)
 
@@ -478,15 +513,15 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         router.add(splitter=splitter, method_mapping=to_split)
         if self._routes_to_teacher():
             to_fit = MethodMapping().add(caller="fit", callee="fit")
-            router.add(teacher=self.teacher, method_mapping=to_fit)
+            router.add(teacher=self._teacher, method_mapping=to_fit)
         return router
 
     def __sklearn_tags__(self):
         """Input that both teacher and student take."""
         tags = super().__sklearn_tags__()
         parts = [MLPStudent() if self.student is None else self.student]
-        if self.teacher is not None:
-            parts.append(self.teacher)
+        if self._teacher is not None:
+            parts.append(self._teacher)
         inputs = []
         for part in parts:
             try:

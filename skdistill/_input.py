@@ -13,8 +13,8 @@ from sklearn.utils.validation import validate_data
 
 from skdistill._compat import check_y, num_samples
 from skdistill._frames import is_text
-from skdistill._labelling import check_teacher, fit_parameters, is_fitted
-from skdistill._new_rows import automatic_sampler
+from skdistill._labelling import check_teacher, fit_parameters, is_fitted, with_seed
+from skdistill._new_rows import automatic_samplers
 from skdistill.students import LogisticStudent, MLPStudent
 from skdistill.students._base import check_weight
 from skdistill.transfer import UnlabelledPool, check_pool
@@ -140,20 +140,7 @@ def fresh_student(student, X, seed):
     return MLPStudent(random_state=seed)
 
 
-def with_seed(estimator, seed):
-    """Set every `random_state` parameter that is None."""
-    if hasattr(estimator, "get_params") and not isinstance(estimator, type):
-        names = [
-            name
-            for name, value in estimator.get_params(deep=True).items()
-            if value is None and name.rpartition("__")[2] == "random_state"
-        ]
-        if names:
-            estimator.set_params(**dict.fromkeys(names, seed))
-    return estimator
-
-
-def resolve_sampler(transfer, X_transfer, X, student, *, can_ask):
+def resolve_samplers(transfer, X_transfer, X, student, *, can_ask):
     """Where new rows come from.
 
     Parameters
@@ -175,7 +162,7 @@ def resolve_sampler(transfer, X_transfer, X, student, *, can_ask):
 
     Returns
     -------
-    sampler : UnlabelledPool, sampler or None
+    samplers : dict of str to UnlabelledPool or sampler
 
     is_given : bool
         Whether the user asked for these rows.
@@ -199,8 +186,8 @@ def resolve_sampler(transfer, X_transfer, X, student, *, can_ask):
             "teacher along with its soft_targets."
         )
     if transfer == "auto":
-        return (automatic_sampler(X, student) if can_ask else None), False
-    return transfer, is_given
+        return (automatic_samplers(X, student) if can_ask else {}), False
+    return {type(transfer).__name__: transfer} if is_given else {}, is_given
 
 
 def is_worth_a_look(estimator):

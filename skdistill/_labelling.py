@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -62,6 +63,27 @@ def _has_classes(teacher):
         return getattr(teacher, "classes_", None) is not None
     except Exception:  # a property of somebody else's class may raise anything
         return False
+
+
+def share_fitted(teachers):
+    """Return the same list with fitted teachers as they are, and others cloned."""
+    return [
+        teacher if is_fitted(teacher) else clone(teacher, safe=False)
+        for teacher in teachers
+    ]
+
+
+def with_seed(estimator, seed):
+    """Set every `random_state` parameter that is None."""
+    if hasattr(estimator, "get_params") and not isinstance(estimator, type):
+        names = [
+            name
+            for name, value in estimator.get_params(deep=True).items()
+            if value is None and name.rpartition("__")[2] == "random_state"
+        ]
+        if names:
+            estimator.set_params(**dict.fromkeys(names, seed))
+    return estimator
 
 
 def check_teacher(teacher):

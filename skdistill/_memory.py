@@ -11,16 +11,17 @@ def remembering(estimator):
     """
     if estimator.memory is None:
         vars(estimator).pop("_cached", None)
-        return estimator.teacher
+        return estimator._teacher
     from skdistill.teachers import CachedTeacher
 
-    if isinstance(estimator.teacher, CachedTeacher):
-        return estimator.teacher
+    teacher = estimator._teacher
+    if isinstance(teacher, CachedTeacher):
+        return teacher
     path = os.fspath(getattr(estimator.memory, "path", estimator.memory))
     owner, file, cached = getattr(estimator, "_cached", (None, None, None))
-    if owner is not estimator.teacher or file != path:
-        cached = CachedTeacher(estimator.teacher, estimator.memory)
-        estimator._cached = (estimator.teacher, path, cached)
+    if owner is not teacher or file != path:
+        cached = CachedTeacher(teacher, estimator.memory)
+        estimator._cached = (teacher, path, cached)
     return cached
 
 
@@ -41,8 +42,9 @@ def light_state(estimator, state):
     """
     state = dict(state)
     cached = state.pop("_cached", None)
+    state.pop("_average", None)  # it is made again where it is needed
     waits = not estimator.__sklearn_is_fitted__()
     is_meant = estimator.memory is not None and waits
-    if cached is not None and is_meant and cached[0] is estimator.teacher:
+    if cached is not None and is_meant and cached[0] is estimator._teacher:
         state["teacher"] = cached[2].reference()
     return state

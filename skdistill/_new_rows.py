@@ -7,12 +7,16 @@ from sklearn.base import clone
 
 from skdistill._compat import num_samples
 from skdistill._frames import as_frame
-from skdistill.students import last_step, takes_validation
+from skdistill.students import MLPStudent, last_step, takes_validation
 from skdistill.transfer import MungeSampler, UnlabelledPool
 
 #: Rows drawn for each training row, by kind of student, and limits of their number.
 DRAWN_PER_ROW_NET, DRAWN_PER_ROW_TREE = 10, 5
 MIN_DRAWN_NET, MAX_DRAWN = 20_000, 200_000
+#: Cells of drawn rows at most, and of rows with piecewise-linear inputs: 400 MB each.
+MAX_DRAWN_CELLS, MAX_ENCODED_CELLS = 50_000_000, 100_000_000
+#: Settings (p, s) of the MungeSampler that are tried.
+STRENGTHS = ((0.2, 1.0), (0.5, 2.0))
 #: Rows that a kernel machine meets at most by our doing: it costs their square or cube.
 MAX_KERNEL_ROWS = 5_000
 
@@ -44,12 +48,12 @@ class NewRows:
 
 
 class TransferSource:
-    """Where more rows for the teacher come from: a pool, a sampler or nowhere.
+    """Where more rows for the teacher come from: a pool, samplers or nowhere.
 
     Parameters
     ----------
-    sampler : UnlabelledPool, object with `fit` and `sample`, or None
-        Source of the rows.
+    samplers : dict of str to UnlabelledPool or object with `fit` and `sample`
+        Sources of rows by name, the most promising first; may be empty.
 
     ask : callable
         (teacher, X) -> probabilities as the student is to learn them.
@@ -58,61 +62,121 @@ class TransferSource:
         Seed of the draws.
 
     is_given : bool
-        Whether the user asked for this source, or "auto" found it.
+        Whether the user asked for these rows, or "auto" found them.
+
+    costs : Costs
+        Takes the time of drawing rows.
     """
 
-    def __init__(self, sampler, *, ask, seed, is_given):
-        self.sampler, self.ask, self.seed = sampler, ask, seed
-        self.is_given = is_given
+    def __init__(self, samplers, *, ask, seed, is_given, costs):
+        self.samplers, self.ask, self.seed = samplers, ask, seed
+        self.is_given, self.costs = is_given, costs
         self._pool_answers = {}
 
-    @property
-    def name(self):
-        """What the record calls it."""
-        return "none" if self.sampler is None else type(self.sampler).__name__
-
-    def rows_for(self, student, rows, teacher):
+    def rows_for(self, student, rows, teacher, name):
         """Label new rows for a student that is to be fitted on `rows`.
+
+        Parameters
+        ----------
+        student : estimator
+            Unfitted.
+
+        rows : Rows
+            Training rows.
+
+        teacher : classifier
+            Labels the new rows.
+
+        name : str
+            Which source to take, "none" for none.
 
         Returns
         -------
         new : NewRows or None
             None where there is nothing to add.
         """
-        if self.sampler is None:
+        if name not in self.samplers:
             return None
+        sampler = self.samplers[name]
         rng = np.random.RandomState(self.seed)
         held = np.arange(0)
         if len(rows) >= MIN_STOPPING_ROWS and takes_validation(student, len(rows)):
             n_held = int(STOPPING_SHARE * len(rows))
             held = np.sort(rng.permutation(len(rows))[:n_held])
-        if isinstance(self.sampler, UnlabelledPool):
-            X = self.sampler.X
+        if isinstance(sampler, UnlabelledPool):
             if id(teacher) not in self._pool_answers:  # asked once per teacher
-                self._pool_answers[id(teacher)] = self.ask(teacher, X)
-            return NewRows(X, self._pool_answers[id(teacher)], held)
-        sampler = clone(self.sampler, safe=False)
-        sampler.fit(rows.without(held).X, teacher=teacher)
-        n_drawn = rows_to_draw(student, len(rows) - len(held))
+                self._pool_answers[id(teacher)] = self.ask(teacher, sampler.X)
+            return NewRows(sampler.X, self._pool_answers[id(teacher)], held)
+        n_rows = len(rows) - len(held)
+        n_drawn = rows_to_draw(student, n_rows, n_columns(rows.X))
         if n_drawn == 0 and self.is_given:  # asked for with a student that seldom gains
-            n_drawn = len(rows) - len(held)
-        X = sampler.sample(n_drawn, random_state=rng)
+            n_drawn = n_rows
+        with self.costs.clock("new rows"):
+            sampler = clone(sampler, safe=False)
+            sampler.fit(rows.without(held).X, teacher=teacher)
+            X = sampler.sample(n_drawn, random_state=rng)
         if num_samples(X) == 0:
             return None
         return NewRows(X, self.ask(teacher, X), held)
 
 
-def automatic_sampler(X, student):
-    """Sampler that transfer="auto" tries, or None where none suits rows and student."""
+def automatic_samplers(X, student):
+    """Samplers that transfer="auto" tries, by name; none where none suits.
+
+    How far new rows may lie from the data differs by table, so two strengths are tried:
+    one that changes a fifth of the cells, and one that changes half, by less.
+    """
     is_table = as_frame(X) is not None or (
         isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "fiub"
     )
-    if not is_table or num_samples(X) < 2 or rows_to_draw(student, num_samples(X)) == 0:
-        return None
-    return MungeSampler()
+    if (
+        not is_table
+        or num_samples(X) < 2
+        or rows_to_draw(student, num_samples(X), n_columns(X)) == 0
+    ):
+        return {}
+    return {f"MungeSampler(p={p}, s={s})": MungeSampler(p, s) for p, s in STRENGTHS}
 
 
-def rows_to_draw(student, n_rows):
+def n_columns(X):
+    """Width of a table; 1 for anything else."""
+    shape = np.shape(X) if as_frame(X) is None else as_frame(X).shape
+    return shape[1] if len(shape) == 2 else 1
+
+
+def n_numeric_columns(X):
+    """Number of columns of a table that hold numbers; 0 for anything else."""
+    frame = as_frame(X)
+    if frame is not None:
+        return sum(series.dtype.is_numeric() for series in frame.iter_columns())
+    is_numeric = isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "fiu"
+    return X.shape[1] if is_numeric else 0
+
+
+def encodings_to_try(student, X):
+    """Ways in which a student may take numeric columns, its usual one first.
+
+    The piecewise-linear one is left out where the encoded rows would fill the memory.
+    """
+    last = last_step(student)
+    if not isinstance(last, MLPStudent) or last.encoding != "auto":
+        return ("",)
+    n_rows = num_samples(X)
+    n_rows += rows_to_draw(student, n_rows, n_columns(X))
+    n_cells = n_rows * n_numeric_columns(X) * last.n_bins
+    return ("", "piecewise") if 0 < n_cells <= MAX_ENCODED_CELLS else ("",)
+
+
+def is_net(student):
+    """Tell whether fitting the student costs much."""
+    student = last_step(student)
+    names = {c.__name__ for c in type(student).__mro__}
+    return bool(names & _NETS) or (
+        hasattr(student, "fit_soft_targets") and not names & _LINEAR
+    )
+
+
+def rows_to_draw(student, n_rows, n_columns=1):
     """Number of transfer rows worth drawing for a student.
 
     Most of the gain is used up at ten rows for each training row (Bucila et al. 2006,
@@ -125,6 +189,7 @@ def rows_to_draw(student, n_rows):
         return 0
     if names & _KERNELS:
         return max(0, min(DRAWN_PER_ROW_NET * n_rows, MAX_KERNEL_ROWS - n_rows))
-    if names & _NETS or hasattr(student, "fit_soft_targets"):
-        return min(max(DRAWN_PER_ROW_NET * n_rows, MIN_DRAWN_NET), MAX_DRAWN)
-    return min(DRAWN_PER_ROW_TREE * n_rows, MAX_DRAWN)
+    most = min(MAX_DRAWN, max(MAX_DRAWN_CELLS // n_columns, n_rows))
+    if is_net(student):
+        return min(max(DRAWN_PER_ROW_NET * n_rows, MIN_DRAWN_NET), most)
+    return min(DRAWN_PER_ROW_TREE * n_rows, most)

@@ -3,7 +3,7 @@
 import uuid
 
 from skdistill._compat import clone_parametrized
-from skdistill._labelling import is_fitted
+from skdistill._labelling import is_fitted, share_fitted
 from skdistill._memory import light_state, share_memory
 
 #: What the names of a teacher's own parameters start with.
@@ -14,24 +14,44 @@ class SharedTeacher:
     """Mixin of estimators whose `teacher`, once fitted, is used as it is.
 
     Clones share a fitted teacher by reference, as if it were frozen, and its parameters
-    can be neither read nor set from outside.
+    can be neither read nor set from outside. The same holds of each in a list.
     """
 
     _is_clone = False
 
+    @property
+    def _teacher(self):
+        """The teacher; in place of a list, one that averages it."""
+        if not self._has_list():
+            return self.teacher
+        from skdistill.teachers import AveragedTeacher
+
+        members, average = vars(self).get("_average", (None, None))
+        if members is not self.teacher:
+            average = AveragedTeacher(self.teacher)
+            self._average = (self.teacher, average)
+        return average
+
+    def _has_list(self):
+        return isinstance(self.teacher, list | tuple)
+
     def _uses_fitted_teacher(self):
-        return self.teacher is not None and is_fitted(self.teacher)
+        return self.teacher is not None and is_fitted(self._teacher)
 
     def __sklearn_clone__(self):
         """Clone all parameters, but share a fitted teacher like a frozen one."""
         self.__dict__.setdefault("_clone_token", uuid.uuid4().hex)
-        if not self._uses_fitted_teacher():
+        as_it_is, is_list = self._uses_fitted_teacher(), self._has_list()
+        if not as_it_is and not is_list:
             twin = clone_parametrized(self)
         else:
             bare = type(self).__new__(type(self))
             vars(bare).update(vars(self), teacher=None)
             twin = clone_parametrized(bare)
-            twin.teacher = self.teacher
+            twin.teacher = self.teacher if as_it_is else share_fitted(self.teacher)
+        if as_it_is:
+            if is_list:
+                twin._average = self._average
             share_memory(self, twin)
         twin._clone_token, twin._is_clone = self._clone_token, True
         return twin
@@ -86,6 +106,12 @@ class SharedTeacher:
         """
         nested = sorted(name for name in params if name.startswith(_OF_TEACHER))
         teacher = params.get("teacher", self.teacher)
+        if nested and isinstance(teacher, list | tuple):
+            raise ValueError(
+                f"Parameters of a list of teachers cannot be set, got {nested!r}. Set "
+                "those of each teacher before it goes into the list, or pass several "
+                "lists as {'teacher': [AveragedTeacher(some), AveragedTeacher(more)]}."
+            )
         if nested and teacher is not None and is_fitted(teacher):
             raise ValueError(
                 f"Parameters of a fitted teacher cannot be set, got {nested!r}: a "

@@ -366,6 +366,15 @@ def test_calibration_is_kept_only_where_it_helps(table):
     assert not off.fit(X, y).calibration_.kept
 
 
+@pytest.mark.parametrize("method", ["temperature", "vector", "isotonic"])
+def test_calibration_by_a_method_is_kept(table, fitted, method):
+    X, _, y, _ = table
+    small = DistilledClassifier(
+        fitted, LogisticStudent(), alpha=1.0, calibrate=method, transfer=None
+    ).fit(X, y)
+    assert small.calibration_.method == method
+
+
 def test_memorised_targets_warn_once_in_a_search():
     from sklearn.model_selection import GridSearchCV
 

@@ -226,7 +226,7 @@ class _RecentAnswers:
                 "as fidelity_scorers(X, soft_targets), or turn on metadata routing and "
                 "request them: set_fit_request(soft_targets=True)."
             )
-        if isinstance(estimator, StudentAnswers) and teacher is estimator.teacher:
+        if isinstance(estimator, StudentAnswers) and teacher is estimator._teacher:
             teacher = remembering(estimator)
         teacher_classes = getattr(teacher, "classes_", teacher_classes)
         if teacher_classes is None:

@@ -140,7 +140,7 @@ def _find(model):
 def _own_teacher(distilled, steps):
     """Return the teacher of a DistilledClassifier, behind the store that it has."""
     teacher = distilled.teacher_
-    asked = remembering(distilled) if teacher is distilled.teacher else teacher
+    asked = remembering(distilled) if teacher is distilled._teacher else teacher
     return Member(bare(teacher), steps, asked)
 
 

@@ -1,10 +1,11 @@
-"""Teachers, and a store of their answers: each row is asked once.
+"""Teachers that scikit-learn lacks, and a store of answers: each row is asked once.
 
-:class:`CachedTeacher` wraps a fitted classifier, :class:`AnswerStore` is the file that
-it keeps answers in.
+:class:`AveragedTeacher` lets several classifiers answer as one, :class:`CachedTeacher`
+wraps a fitted classifier, and :class:`AnswerStore` is the file of its answers.
 """
 
+from skdistill.teachers._average import AveragedTeacher
 from skdistill.teachers._cached import CachedTeacher
 from skdistill.teachers._store import AnswerStore
 
-__all__ = ["AnswerStore", "CachedTeacher"]
+__all__ = ["AnswerStore", "AveragedTeacher", "CachedTeacher"]

@@ -461,8 +461,9 @@ def fitted_parts(teacher):
         teacher = teacher.estimator
     parts = [teacher]
     if hasattr(teacher, "get_params"):
-        inner = teacher.get_params(deep=True).values()
-        parts += [part for part in inner if hasattr(part, "fit")]
+        for value in teacher.get_params(deep=True).values():
+            members = value if isinstance(value, list | tuple) else [value]
+            parts += [part for part in members if hasattr(part, "fit")]
     return [
         value
         for part in parts

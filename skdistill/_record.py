@@ -1,0 +1,60 @@
+"""Held-out scores of a fit, and what they say."""
+
+import numpy as np
+
+from skdistill.soft_targets._arithmetic import mean_and_se
+
+#: Half-width of a 95 % interval of a mean, in standard errors.
+Z95 = 1.959964
+
+#: Said of the plain student where nothing was better.
+NO_HELP = "distillation did not help here: nothing beats this by a standard error"
+
+
+class Record:
+    """Held-out scores, one entry a score, for `summary_`."""
+
+    COLUMNS = (
+        "model", "metric", "score", "se", "low", "high", "n_rows", "alpha",
+        "temperature", "transfer", "encoding", "chosen", "note",
+    )  # fmt: skip
+
+    def __init__(self):
+        self._entries = []
+
+    def add(self, model, rows, Q, *, settings=None, note=""):
+        """Score probabilities on rows."""
+        losses = rows.losses(Q)
+        scores = {"kl_to_teacher" if rows.codes is None else "log_loss": losses}
+        if rows.codes is not None:
+            scores["accuracy"] = (Q.argmax(axis=1) == rows.codes).astype(float)
+        for metric, values in scores.items():
+            mean, se = mean_and_se(values, rows.weight)
+            self._entries.append((model, metric, mean, se, len(rows), settings, note))
+
+    def has(self, settings):
+        """Tell whether a student with these settings was tried."""
+        return any(entry[5] == settings for entry in self._entries)
+
+    def as_dict(self, chosen):
+        """Columns as arrays; entries of the chosen settings are marked."""
+        table = []
+        for model, metric, score, se, n_rows, settings, note in self._entries:
+            way = (np.nan, np.nan, "", "")
+            if settings is not None:
+                way = (
+                    settings.alpha, settings.temperature, settings.transfer,
+                    settings.encoding,
+                )  # fmt: skip
+            is_chosen = settings is not None and settings == chosen
+            if is_chosen and chosen.is_plain and not chosen.encoding:
+                note = NO_HELP
+            low, high = score - Z95 * se, score + Z95 * se
+            table.append(
+                (model, metric, score, se, low, high, n_rows, *way, is_chosen, note)
+            )
+        columns = zip(*table, strict=True) if table else ((),) * len(self.COLUMNS)
+        return {
+            name: np.asarray(column)
+            for name, column in zip(self.COLUMNS, columns, strict=True)
+        }

@@ -1,0 +1,185 @@
+"""Rows, ways to fit a student on them, and the fit itself."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from skdistill._compat import safe_indexing
+from skdistill._frames import concat_rows
+from skdistill.soft_targets import kl_rows, log_loss_rows, mix, one_hot
+from skdistill.students import Feed, fit_on_labels, fit_student, last_step
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One way to fit the student.
+
+    Parameters
+    ----------
+    alpha : float
+        Weight of the soft targets of training rows.
+
+    temperature : float
+        Of both sides of the loss.
+
+    transfer : str
+        Source of new rows, "none" for none.
+
+    encoding : str
+        How the student takes numeric columns; "" as it does by itself.
+    """
+
+    alpha: float
+    temperature: float = 1.0
+    transfer: str = "none"
+    encoding: str = ""
+
+    @property
+    def is_plain(self):
+        """Whether the student learns from labels only."""
+        return self.alpha == 0
+
+    @property
+    def name(self):
+        """What the record calls a student fitted like this."""
+        if not self.is_plain:
+            return "distilled student"
+        return f"plain student, {self.encoding}" if self.encoding else "plain student"
+
+
+#: The student without a teacher, and without anything else of ours.
+PLAIN = Settings(0.0)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Training rows with what is known of each.
+
+    `codes` is None without labels; `P` holds the teacher's probabilities. `at` holds
+    positions among the rows that `fit` was given, None where these are all of them.
+    """
+
+    X: object
+    codes: np.ndarray | None
+    P: np.ndarray
+    weight: np.ndarray | None = None
+    groups: object = None
+    at: np.ndarray | None = None
+
+    def __len__(self):
+        return len(self.P)
+
+    def take(self, at):
+        """Return the rows at given positions."""
+        return Rows(
+            safe_indexing(self.X, at),
+            None if self.codes is None else self.codes[at],
+            self.P[at],
+            None if self.weight is None else self.weight[at],
+            None if self.groups is None else safe_indexing(self.groups, at),
+            at if self.at is None else self.at[at],
+        )
+
+    def labelled(self):
+        """Return the rows that the teacher has labelled: all but those without P."""
+        has_label = np.isfinite(self.P).all(axis=1)
+        return self if has_label.all() else self.take(np.flatnonzero(has_label))
+
+    def with_targets(self, P):
+        """Return the same rows with other probabilities."""
+        return replace(self, P=P)
+
+    def without(self, at):
+        """Return the rows at all other positions."""
+        return self.take(np.setdiff1d(np.arange(len(self)), at))
+
+    def has_two_labels(self):
+        """Tell whether rows that count have labels to tell apart."""
+        if self.codes is None:
+            return False
+        codes = self.codes if self.weight is None else self.codes[self.weight > 0]
+        return len(codes) > 0 and bool(np.ptp(codes))
+
+    def targets(self, alpha):
+        """Mix the teacher's probabilities with the labels, where there are any."""
+        hard = None if self.codes is None else one_hot(self.codes, self.P.shape[1])
+        return mix(self.P, hard, alpha)
+
+    def losses(self, Q):
+        """Log-loss of each row, or divergence from the teacher without labels."""
+        if self.codes is None:
+            return kl_rows(self.P, Q)
+        return log_loss_rows(Q, self.codes)
+
+
+class Trainer:
+    """Fits students that differ in their settings and in nothing else.
+
+    Parameters
+    ----------
+    make_student : callable
+        Returns a fresh, seeded student.
+
+    classes : ndarray of shape (n_classes,)
+        Labels of the columns.
+
+    targets : str
+        Route by which the student is fed.
+
+    seed : int
+        Seed of whatever a route draws.
+
+    costs : Costs
+        Takes the time of the fits.
+    """
+
+    def __init__(self, make_student, *, classes, targets, seed, costs):
+        self.make_student = make_student
+        self.classes = classes
+        self.targets = targets
+        self.seed = seed
+        self.costs = costs
+
+    def fit(self, rows, settings, new=None):
+        """Fit a student on rows, and on new rows where there are some.
+
+        Returns
+        -------
+        student : fitted classifier
+
+        feed : Feed
+            How it was fed and why.
+        """
+        with self.costs.clock("students"):
+            return self._fit(rows, settings, new)
+
+    def _fit(self, rows, settings, new):
+        student = self.make_student()
+        if settings.encoding:
+            last_step(student).set_params(encoding=settings.encoding)
+        if settings.is_plain:
+            fitted = fit_on_labels(
+                student, rows.X, self.classes[rows.codes], classes=self.classes,
+                sample_weight=rows.weight, random_state=self.seed,
+            )  # fmt: skip
+            return fitted, Feed(
+                route="labels",
+                reason="alpha is 0: labels only, as without a teacher",
+                estimator=type(last_step(student)).__name__,
+                n_rows=len(rows),
+                n_rows_fed=len(rows),
+            )
+        validation = None
+        if new is not None and len(new.held):
+            held, rows = rows.take(new.held), rows.without(new.held)
+            validation = (held.X, held.targets(settings.alpha), held.weight)
+        X, P, weight = rows.X, rows.targets(settings.alpha), rows.weight
+        if new is not None:
+            X, P = concat_rows(X, new.X), np.concatenate([P, new.P])
+            if weight is not None:  # a new row weighs what a row weighs in the mean
+                weight = np.append(weight, np.full(len(new.P), weight.mean()))
+        return fit_student(
+            student, X, P, classes=self.classes, sample_weight=weight,
+            targets=self.targets, temperature=settings.temperature,
+            validation=validation, random_state=self.seed,
+        )  # fmt: skip

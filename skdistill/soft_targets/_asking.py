@@ -1,0 +1,152 @@
+"""Asking a teacher: for any rows, out of bag, or out of fold."""
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.dummy import DummyClassifier
+from sklearn.utils.parallel import Parallel, delayed
+
+from skdistill._compat import num_samples, safe_indexing
+from skdistill.soft_targets._checks import align_columns, check_soft_targets
+
+
+def teacher_probabilities(teacher, X, *, classes, teacher_classes=None):
+    """Call a teacher's predict_proba, check the answer and align it to `classes`.
+
+    Parameters
+    ----------
+    teacher : fitted classifier
+        Anything with `predict_proba`.
+
+    X : array-like
+        Rows in the form that the teacher takes; passed on untouched.
+
+    classes : ndarray of shape (n_classes,)
+        Labels of the result's columns; the teacher's labels are among them.
+
+    teacher_classes : ndarray, default=None
+        Labels of the teacher's columns; None means ``teacher.classes_``.
+
+    Returns
+    -------
+    P : ndarray of shape (n_samples, n_classes)
+    """
+    if teacher_classes is None:
+        teacher_classes = np.asarray(teacher.classes_)
+    P = check_soft_targets(
+        teacher.predict_proba(X),
+        n_samples=num_samples(X),
+        n_classes=len(teacher_classes),
+        name=f"The probabilities of the teacher {type(teacher).__name__}",
+    )
+    return align_columns(P, teacher_classes, classes)
+
+
+def out_of_bag(teacher, *, n_samples, classes):
+    """Out-of-bag probabilities of a fitted bagging teacher, or None.
+
+    None where the teacher keeps none, or some row was in every bag (few estimators).
+    """
+    P = getattr(teacher, "oob_decision_function_", None)
+    if P is None or not np.isfinite(P).all() or (P.sum(axis=1) <= 0).any():
+        return None
+    P = check_soft_targets(
+        P / P.sum(axis=1, keepdims=True),
+        n_samples=n_samples,
+        n_classes=len(teacher.classes_),
+        name="The out-of-bag probabilities of the teacher",
+    )
+    return align_columns(P, np.asarray(teacher.classes_), classes)
+
+
+def out_of_fold(
+    teacher, X, y, *, classes, splits, fit_params=None, n_jobs=None, step=None
+):
+    """Label each row by a clone of the teacher that was not fitted on it.
+
+    Cross-fitting as in Dao et al. [1]_: targets that the teacher memorised teach little
+    more than labels do.
+
+    Parameters
+    ----------
+    teacher : unfitted classifier
+        Cloned for each split.
+
+    X : array-like of shape (n_samples, ...)
+        Rows, taken by position and never converted.
+
+    y : ndarray of shape (n_samples,)
+        Labels.
+
+    classes : ndarray of shape (n_classes,)
+        Labels of the result's columns. A class that a fold's training rows lack gets
+        probability zero there.
+
+    splits : list of (train, test) index arrays
+        Rows that stand in several test parts get the mean of their answers; rows that
+        stand in none get NaN.
+
+    fit_params : dict, default=None
+        Passed to the teacher's fit; values with one entry a row are sliced.
+
+    n_jobs : int, default=None
+        Number of folds fitted at once.
+
+    step : callable, default=None
+        Called after each fold.
+
+    Returns
+    -------
+    P : ndarray of shape (n_samples, n_classes)
+        Out-of-fold probabilities.
+
+    first : fitted classifier
+        The teacher of the first split; it has not seen that split's test rows.
+
+    References
+    ----------
+    .. [1] Dao et al., "Knowledge distillation as semiparametric inference", ICLR 2021.
+    """
+    n_samples = num_samples(X)
+    total, times, first = np.zeros((n_samples, len(classes))), np.zeros(n_samples), None
+    answers = Parallel(n_jobs=n_jobs, return_as="generator")(
+        delayed(_label_fold)(
+            clone(teacher), X, y, train, test, classes, fit_params or {}, number == 0
+        )
+        for number, (train, test) in enumerate(splits)
+    )
+    for (_, test), (P, fitted) in zip(splits, answers, strict=True):
+        total[test] += P
+        times[test] += 1
+        first = fitted if first is None else first
+        if step is not None:
+            step()
+    with np.errstate(invalid="ignore"):
+        total /= times[:, None]
+    return total, first
+
+
+def _label_fold(teacher, X, y, train, test, classes, fit_params, keep):
+    n_samples = num_samples(X)
+    sliced = {
+        key: safe_indexing(value, train) if is_row_aligned(value, n_samples) else value
+        for key, value in fit_params.items()
+    }
+    y_train = safe_indexing(y, train)
+    if len(np.unique(y_train)) == 1:  # most classifiers refuse, the answer is plain
+        teacher = DummyClassifier(strategy="prior")
+        sliced = {}
+    teacher.fit(safe_indexing(X, train), y_train, **sliced)
+    P = teacher_probabilities(teacher, safe_indexing(X, test), classes=classes)
+    return P, teacher if keep else None
+
+
+def is_row_aligned(value, n_samples):
+    """Tell whether a fit parameter has one entry a row (scikit-learn's own rule)."""
+    if isinstance(value, str | bytes | dict) or not (
+        hasattr(value, "__len__") or hasattr(value, "shape")
+    ):
+        return False
+    try:
+        return num_samples(value) == n_samples
+    except TypeError:
+        return False

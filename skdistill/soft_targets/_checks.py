@@ -1,0 +1,118 @@
+"""Probabilities as they come: checked, normalised, columns in the order asked for."""
+
+import numpy as np
+
+#: Largest deviation of a row's sum from 1 that counts as rounding (float16 output).
+ROW_SUM_TOLERANCE = 1e-3
+
+
+def check_soft_targets(soft_targets, *, n_samples, n_classes, name="soft_targets"):
+    """Check probabilities and return them as normalised float64.
+
+    Parameters
+    ----------
+    soft_targets : array-like of shape (n_samples, n_classes)
+        Probabilities. In the binary case a column of shape (n_samples,) or
+        (n_samples, 1) holds the probability of the second class.
+
+    n_samples, n_classes : int
+        The shape that is expected.
+
+    name : str, default="soft_targets"
+        How to call the array in error messages.
+
+    Returns
+    -------
+    soft_targets : ndarray of shape (n_samples, n_classes)
+        Rows sum to 1 exactly up to rounding.
+
+    Raises
+    ------
+    ValueError
+        If the shape differs, or a value is missing or outside [0, 1], or a row does not
+        sum to 1; deviations up to 1e-3 count as rounding.
+    """
+    try:
+        P = np.asarray(soft_targets, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} must be an array of probabilities of shape ({n_samples}, "
+            f"{n_classes}), got {type(soft_targets).__name__} that does not convert to "
+            "float. Pass the output of the teacher's predict_proba."
+        ) from error
+    one_column = n_classes == 2 and P.shape in {(n_samples,), (n_samples, 1)}
+    if one_column:
+        P = P.reshape(n_samples, 1)
+    elif P.shape != (n_samples, n_classes):
+        raise ValueError(
+            f"{name} must have shape (n_samples, n_classes) = ({n_samples}, "
+            f"{n_classes}), got {P.shape!r}. Pass one row for each row of X and one "
+            "column for each class."
+        )
+    finite = np.isfinite(P).all(axis=1)
+    if not finite.all():
+        rows = np.flatnonzero(~finite)
+        raise ValueError(
+            f"{name} must be finite, got NaN or infinity in {rows.size} of {n_samples} "
+            f"rows (first: row {rows[0]}). Leave these rows out, or ask the teacher "
+            "again."
+        )
+    low, high = P.min(initial=0.0), P.max(initial=1.0)
+    if low < -ROW_SUM_TOLERANCE or high > 1 + ROW_SUM_TOLERANCE:
+        bad = float(low if low < -ROW_SUM_TOLERANCE else high)
+        row = int(np.flatnonzero((bad == P).any(axis=1))[0])
+        raise ValueError(
+            f"{name} must lie between 0 and 1, got {bad!r} in row {row}. Pass "
+            "probabilities, not scores or log-probabilities: scipy.special.softmax "
+            "turns scores into probabilities, a division by the row sums turns counts "
+            "into them."
+        )
+    P = np.clip(P, 0.0, 1.0)
+    if one_column:
+        return np.column_stack([1.0 - P, P])
+    total = P.sum(axis=1, keepdims=True)
+    off = np.abs(total - 1.0).ravel()
+    if off.max(initial=0.0) > ROW_SUM_TOLERANCE:
+        row = int(off.argmax())
+        raise ValueError(
+            f"{name} must sum to 1 in each row (within {ROW_SUM_TOLERANCE}), got "
+            f"{float(total[row, 0])!r} in row {row}. Divide each row by its sum if the "
+            "values are unnormalised probabilities."
+        )
+    P /= total
+    return P
+
+
+def align_columns(P, from_classes, to_classes):
+    """Reorder columns from one list of classes to another, by label.
+
+    Parameters
+    ----------
+    P : ndarray of shape (n_samples, len(from_classes))
+        Probabilities.
+
+    from_classes, to_classes : ndarray
+        Labels of the columns of `P` and of the result. Every label of `from_classes`
+        must stand in `to_classes`; other labels of `to_classes` get zeros.
+
+    Returns
+    -------
+    P : ndarray of shape (n_samples, len(to_classes))
+
+    Raises
+    ------
+    ValueError
+        If `from_classes` has a label that `to_classes` lacks.
+    """
+    if np.array_equal(from_classes, to_classes):
+        return P
+    position = {label: k for k, label in enumerate(np.asarray(to_classes).tolist())}
+    labels = np.asarray(from_classes).tolist()
+    if not position.keys() >= set(labels):
+        raise ValueError(
+            f"The classes of the probabilities must be among {list(position)!r}, got "
+            f"{labels!r}. Give labels of the same set and type on both sides."
+        )
+    aligned = np.zeros((P.shape[0], len(position)), dtype=P.dtype)
+    aligned[:, [position[label] for label in labels]] = P
+    return aligned

@@ -1,0 +1,70 @@
+"""Temperature: one number that makes probabilities more modest or more sure."""
+
+import numpy as np
+
+from skdistill.soft_targets._arithmetic import log_ratios, power
+
+#: Inverse temperatures between which a calibration is sought.
+POWER_BOUNDS = (1 / 20, 20.0)
+
+
+def fit_temperature(P, codes, *, sample_weight=None, eps=1e-12):
+    """Temperature of lowest log-loss to labels, by bounded one-dimensional search.
+
+    Parameters
+    ----------
+    P : ndarray of shape (n_samples, n_classes)
+        Probabilities of rows that their teacher was not fitted on.
+
+    codes : ndarray of int of shape (n_samples,)
+        Column of each row's label.
+
+    sample_weight : ndarray of shape (n_samples,), default=None
+        Weights of the rows.
+
+    eps : float, default=1e-12
+        Smaller probabilities count as this one.
+
+    Returns
+    -------
+    temperature : float
+        Between .05 and 20.
+
+    References
+    ----------
+    Guo et al., "On calibration of modern neural networks", ICML 2017.
+    """
+    return 1.0 / fit_power(log_ratios(P, eps), codes, sample_weight)
+
+
+def fit_power(logits, codes, weight, start=1.0):
+    """Inverse temperature of lowest log-loss, by Newton's method within a bracket.
+
+    The loss, log sum_k exp(beta z_k) - beta z_y, is convex in beta: its slope is the
+    mean of z under the tempered distribution minus z_y, its curvature the variance.
+    """
+    own = logits[np.arange(len(codes)), codes]
+    (low, high), beta = POWER_BOUNDS, start
+    for _ in range(100):
+        Q = power(logits, beta)
+        Q *= logits
+        mean = Q.sum(axis=1)
+        slope = np.average(mean - own, weights=weight)
+        square = np.einsum("ij,ij->i", Q, logits)
+        curvature = np.average(square - mean**2, weights=weight)
+        step = slope / max(curvature, 1e-300)
+        if abs(step) <= 1e-6 * beta or high <= (1 + 1e-6) * low:
+            break
+        low, high = (low, beta) if slope > 0 else (beta, high)
+        beta = beta - step if low < beta - step < high else np.sqrt(low * high)
+    return float(beta)
+
+
+def probability_floor(P):
+    """Half the smallest positive probability: 1 / (2 n_trees) for a grown forest.
+
+    A vote share of zero says "none of n_trees", not "impossible"; half a vote keeps its
+    logarithm finite and in scale.
+    """
+    smallest = P.min(where=P > 0, initial=1.0)
+    return float(np.clip(smallest / 2, 1e-12, 0.1 / P.shape[1]))

@@ -1,0 +1,204 @@
+"""What is tried, and what is chosen by held-out losses."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from skdistill._choice import Search, choose, held_out_split, plan_search
+from skdistill._record import NO_HELP, Record
+from skdistill._training import PLAIN, Rows, Settings
+from skdistill.soft_targets._arithmetic import mean_and_se
+
+
+def plan(**changes):
+    usual = {
+        "alpha": "auto", "temperature": 1.0, "sources": ("near", "far"),
+        "is_given": False, "has_labels": True, "encodings": ("", "piecewise"),
+        "is_costly": True, "effort": "default",
+    }  # fmt: skip
+    return plan_search(**{**usual, **changes})
+
+
+def ways(search):
+    return [(s.alpha, s.transfer, s.encoding) for s in search.start]
+
+
+# -- what is tried ---------------------------------------------------------------------
+
+
+def test_search_of_a_net_goes_axis_by_axis():
+    search = plan()
+    assert ways(search) == [
+        (0.0, "none", ""),
+        (0.0, "none", "piecewise"),
+        (0.5, "near", ""),
+        (0.5, "near", "piecewise"),
+    ]
+    assert search.axes == (("transfer", ("far",)), ("alpha", (1.0,)))
+    assert search.n_fits == 6
+
+
+def test_search_of_a_cheap_student_tries_all_combinations():
+    search = plan(is_costly=False, encodings=("",))
+    soft = {way[:2] for way in ways(search)[1:]}
+    assert soft == {(a, w) for a in (0.5, 1.0) for w in ("near", "far", "none")}
+    assert ways(search)[0] == (0.0, "none", "")
+    assert ways(search)[1][1] == "none"  # preferred at equal loss
+    assert search.axes == ()
+
+
+def test_search_of_low_effort_is_plain_and_one_other():
+    assert ways(plan(effort="low")) == [(0.0, "none", ""), (0.5, "near", "")]
+
+
+def test_search_of_high_effort_tries_all_combinations():
+    assert plan(effort="high").n_fits == 2 + 2 * 3 * 2
+
+
+def test_search_without_labels_has_no_plain_student():
+    search = plan(has_labels=False)
+    assert {s.alpha for s in search.start} == {1.0}
+    assert search.fallback == Settings(1.0)
+
+
+def test_search_keeps_what_the_user_fixed():
+    search = plan(alpha=0.7, sources=("pool",), is_given=True, temperature=3.0)
+    assert {(s.alpha, s.transfer) for s in search.start} == {(0.7, "pool")}
+    assert search.fallback == Settings(0.7, 3.0, "pool")
+    assert plan(alpha=0.0).start == (PLAIN,)
+
+
+def test_search_of_temperatures_comes_last():
+    assert plan(temperature="auto").axes[-1] == ("temperature", (2.0, 4.0))
+
+
+# -- what is chosen --------------------------------------------------------------------
+
+
+class Answer:
+    """Student whose held-out losses are known beforehand."""
+
+    def __init__(self, losses):
+        self.q = np.exp(-losses)
+
+    def predict_proba(self, X):
+        return np.column_stack([self.q, 1 - self.q])
+
+
+def chosen(means, spread=0.0, seed=0):
+    """Choose among settings of given mean losses on 400 rows of class 0."""
+    rng = np.random.RandomState(seed)
+    n = 400
+    rows = Rows(np.zeros((n, 1)), np.zeros(n, dtype=int), np.full((n, 2), 0.5))
+
+    def fit(train, settings, new):
+        noise = spread * rng.standard_normal(n)
+        return Answer(means[settings] + noise - noise.mean()), None
+
+    trainer = SimpleNamespace(fit=fit, make_student=lambda: None)
+    source = SimpleNamespace(rows_for=lambda *_: "some")
+    record = Record()
+    search = Search(tuple(means), (), PLAIN)
+    best = choose(trainer, source, rows, rows, None, search, record, lambda: None)
+    return best, record.as_dict(best)
+
+
+def test_choice_takes_the_lowest_loss():
+    soft = Settings(0.5, transfer="near")
+    assert chosen({PLAIN: 0.5, Settings(1.0): 0.4, soft: 0.3})[0] == soft
+
+
+@pytest.mark.parametrize("gain, wins", [(0.002, False), (0.05, True)])
+def test_choice_falls_to_plain_unless_beaten_by_a_standard_error(gain, wins):
+    # paired differences have a standard error of .1 * sqrt(2 / 400) = .007
+    best, summary = chosen({PLAIN: 0.5, Settings(1.0): 0.5 - gain}, spread=0.1)
+    assert (best != PLAIN) == wins
+    assert (NO_HELP in summary["note"]) != wins
+
+
+def test_choice_wants_a_standard_error_for_more_inputs():
+    usual, wide = Settings(1.0), Settings(1.0, encoding="piecewise")
+    assert chosen({PLAIN: 0.9, usual: 0.5, wide: 0.499}, spread=0.1)[0] == usual
+    assert chosen({PLAIN: 0.9, usual: 0.5, wide: 0.45}, spread=0.1)[0] == wide
+
+
+def test_choice_between_equals_goes_to_plain():
+    assert chosen({PLAIN: 0.5, Settings(1.0): 0.5})[0] == PLAIN
+
+
+def test_choice_changes_the_best_along_the_axes():
+    tried = []
+
+    def fit(train, settings, new):
+        tried.append(settings)
+        return Answer(np.full(100, {"near": 0.5, "far": 0.4}[settings.transfer])), None
+
+    rows = Rows(np.zeros((100, 1)), np.zeros(100, dtype=int), np.full((100, 2), 0.5))
+    search = Search(
+        (Settings(0.5, transfer="near"),),
+        (("transfer", ("far",)), ("alpha", (1.0,))),
+        PLAIN,
+    )
+    best = choose(
+        SimpleNamespace(fit=fit, make_student=lambda: None),
+        SimpleNamespace(rows_for=lambda *_: "some"),
+        rows, rows, None, search, Record(), lambda: None,
+    )  # fmt: skip
+    assert [(s.alpha, s.transfer) for s in tried] == [
+        (0.5, "near"),
+        (0.5, "far"),
+        (1.0, "far"),
+    ]
+    assert best == Settings(0.5, transfer="far")
+
+
+def test_choice_of_a_source_without_rows_is_none():
+    tried = []
+
+    def fit(train, settings, new):
+        tried.append((settings, new))
+        return Answer(np.full(100, 0.5)), None
+
+    rows = Rows(np.zeros((100, 1)), np.zeros(100, dtype=int), np.full((100, 2), 0.5))
+    search = Search((Settings(1.0, transfer="near"), Settings(1.0)), (), PLAIN)
+    choose(
+        SimpleNamespace(fit=fit, make_student=lambda: None),
+        SimpleNamespace(rows_for=lambda *_: None),
+        rows, rows, None, search, Record(), lambda: None,
+    )  # fmt: skip
+    assert tried == [(Settings(1.0), None)]
+
+
+# -- on which rows ---------------------------------------------------------------------
+
+
+def test_held_out_split_is_stratified_and_disjoint():
+    codes = np.repeat([0, 1, 2], [400, 90, 10])
+    rows = Rows(np.zeros((500, 1)), codes, np.full((500, 3), 1 / 3))
+    train, test = held_out_split(rows, 0)
+    assert_allclose(np.bincount(codes[test]) / len(test), [0.8, 0.18, 0.02])
+    assert np.array_equal(np.sort(np.r_[train, test]), np.arange(500))
+
+
+def test_mean_and_se_are_those_of_repeated_rows():
+    rng = np.random.RandomState(0)
+    values, weight = rng.standard_normal(50), rng.randint(1, 4, size=50)
+    mean, _ = mean_and_se(values, weight.astype(float))
+    assert_allclose(mean, np.repeat(values, weight).mean())
+    _, se = mean_and_se(values)
+    assert_allclose(se, values.std(ddof=1) / np.sqrt(50), rtol=1e-12)
+
+
+def test_summary_has_intervals():
+    rng = np.random.RandomState(0)
+    P = rng.dirichlet([2.0, 2.0], size=200)
+    rows = Rows(np.zeros((200, 1)), rng.randint(2, size=200), P)
+    record = Record()
+    record.add("teacher", rows, P)
+    summary = record.as_dict(PLAIN)
+    loss = -np.log(P[np.arange(200), rows.codes])
+    half = 1.96 * loss.std(ddof=1) / np.sqrt(200)
+    assert_allclose(summary["low"][0], loss.mean() - half, rtol=1e-3)
+    assert_allclose(summary["high"][0], loss.mean() + half, rtol=1e-3)

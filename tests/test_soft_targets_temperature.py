@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+
+from skdistill.soft_targets import fit_temperature, one_hot, probability_floor, temper
+
+
+def draw(n_rows, n_classes, seed=0, scale=2.0):
+    """Probabilities and labels drawn from them."""
+    rng = np.random.default_rng(seed)
+    P = softmax(rng.normal(scale=scale, size=(n_rows, n_classes)), axis=1)
+    codes = (P.cumsum(axis=1) > rng.random((n_rows, 1))).argmax(axis=1)
+    return P, codes
+
+
+@pytest.mark.parametrize("truth", [0.4, 0.8, 1.5, 4.0])
+def test_fit_temperature_recovers_the_one_that_was_used(truth):
+    P, codes = draw(20_000, 4)
+    # tempering by 1 / T makes T the remedy
+    found = fit_temperature(temper(P, 1 / truth), codes)
+    assert found == pytest.approx(truth, rel=0.05)
+
+
+def test_fit_temperature_finds_the_minimum_of_the_log_loss():
+    P, codes = draw(500, 3, seed=3)
+    weight = np.random.default_rng(0).random(500)
+    Z = 3 * np.log(P)
+
+    def loss(T):
+        own = log_softmax(Z / T, axis=1)[np.arange(500), codes]
+        return -np.average(own, weights=weight)
+
+    expected = minimize_scalar(loss, bounds=(0.05, 20), method="bounded").x
+    found = fit_temperature(softmax(Z, axis=1), codes, sample_weight=weight)
+    assert found == pytest.approx(expected, rel=1e-3)
+    assert loss(found) <= loss(expected) + 1e-12
+
+
+def test_fit_temperature_stays_within_bounds():
+    codes = np.arange(60) % 3
+    right, wrong = one_hot(codes, 3), one_hot((codes + 1) % 3, 3)
+    assert fit_temperature(0.8 * right + 0.2 / 3, codes) == pytest.approx(
+        0.05, rel=1e-3
+    )
+    assert fit_temperature(0.8 * wrong + 0.2 / 3, codes) == pytest.approx(20, rel=1e-3)
+    assert fit_temperature(np.full((60, 3), 1 / 3), codes) == 1.0
+
+
+def test_fit_temperature_counts_a_weight_of_two_as_two_rows():
+    P, codes = draw(300, 3)
+    weight = 1 + np.arange(300) % 2
+    found = fit_temperature(P, codes, sample_weight=weight)
+    twice = np.repeat(np.arange(300), weight)
+    assert found == pytest.approx(fit_temperature(P[twice], codes[twice]), rel=1e-5)
+
+
+def test_probability_floor_is_half_a_vote_of_a_forest():
+    votes = np.random.default_rng(0).multinomial(50, [0.02, 0.1, 0.88], size=200)
+    assert probability_floor(votes / 50) == pytest.approx(1 / 100)
+    assert probability_floor(np.eye(2)) == pytest.approx(0.05)  # never above .1 / K

@@ -157,14 +157,20 @@ def _clothing():
 
 _READERS = {
     "adult": _adult,
+    "banana": lambda: _keel("banana.dat"),
     "california": _california,
     "clothing": _clothing,
     "flights": _flights,
     "letter": lambda: _keel("letter.dat"),
     "magic": lambda: _keel("magic.dat"),
+    "marketing": lambda: _keel("marketing.dat"),
     "mpls_stops": _mpls_stops,
+    "optdigits": lambda: _keel("optdigits.dat"),
+    "penbased": lambda: _keel("penbased.dat"),
     "phoneme": lambda: _keel("phoneme.dat"),
+    "ring": lambda: _keel("ring.dat"),
     "satimage": lambda: _keel("satimage.dat"),
     "spam": lambda: _keel("spambase.dat"),
+    "texture": lambda: _keel("texture.dat"),
 }
 NAMES = tuple(_READERS)

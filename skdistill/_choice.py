@@ -258,6 +258,9 @@ def choose(trainer, source, train, test, teacher, search, record, step):
     best : Settings
     """
     losses, drawn = {}, {"none": None}
+    # So many rows tell nothing of smaller probabilities, and the zeros of a single tree
+    # would drown all that does differ.
+    floor = 0.5 / len(train)
 
     def attempt(settings):
         way = settings.transfer
@@ -268,7 +271,7 @@ def choose(trainer, source, train, test, teacher, search, record, step):
         if settings not in losses:
             student, _ = trainer.fit(train, settings, drawn[way])
             Q = student.predict_proba(test.X)
-            losses[settings] = test.losses(Q)
+            losses[settings] = test.losses(np.maximum(Q, floor))
             record.add(settings.name, test, Q, settings=settings)
         step()
 

@@ -7,7 +7,7 @@ from sklearn.base import clone
 
 from skdistill._compat import num_samples
 from skdistill._frames import as_frame
-from skdistill.students import MLPStudent, last_step, takes_validation
+from skdistill.students import last_step, takes_validation
 from skdistill.transfer import MungeSampler, UnlabelledPool
 
 #: Rows drawn for each training row, by kind of student, and limits of their number.
@@ -159,7 +159,7 @@ def encodings_to_try(student, X):
     The piecewise-linear one is left out where the encoded rows would fill the memory.
     """
     last = last_step(student)
-    if not isinstance(last, MLPStudent) or last.encoding != "auto":
+    if getattr(last, "encoding", "") != "auto":
         return ("",)
     n_rows = num_samples(X)
     n_rows += rows_to_draw(student, n_rows, n_columns(X))

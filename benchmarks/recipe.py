@@ -1,0 +1,238 @@
+"""The default recipe against the plain student, over tables, teachers and students.
+
+``python -m benchmarks.recipe`` does what is not done yet, a line of JSON a pair, and
+prints the table; ``--table`` only prints it. Every figure is of test rows that neither
+teacher nor student nor any choice has seen.
+"""
+
+import argparse
+import tempfile
+import warnings
+from functools import cache, partial
+
+import numpy as np
+from scipy.stats import norm
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    StackingClassifier,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+from benchmarks.datasets import load
+from benchmarks.reproduce._records import RECIPE, Unit, read, run
+from skdistill import DistilledClassifier, LogisticStudent, MLPStudent
+from skdistill.metrics import expected_calibration_error, gap_closed
+from skdistill.soft_targets import log_loss_rows
+
+NAME = "recipe"
+TABLES = (
+    "phoneme", "california", "ring", "marketing", "banana", "adult", "mpls_stops",
+    "spam", "magic", "satimage", "letter", "penbased", "texture", "optdigits",
+)  # fmt: skip
+TEACHERS = ("boosting", "forest", "stack")
+STUDENTS = ("net", "tree", "logistic")
+N_TRAIN, N_TEST = 4_000, 5_000
+
+
+# -- what is measured ------------------------------------------------------------------
+
+
+def make_teacher(name, X):
+    """Teacher by name, for an array or a frame with categories."""
+    is_frame = hasattr(X, "iloc")
+    boosting = HistGradientBoostingClassifier(
+        random_state=0, **({"categorical_features": "from_dtype"} if is_frame else {})
+    )
+    if name == "boosting":
+        return boosting
+    if name == "forest":
+        return _on_numbers(RandomForestClassifier(300, random_state=0), is_frame)
+    trees = _on_numbers(ExtraTreesClassifier(200, random_state=0), is_frame)
+    linear = LogisticRegression(max_iter=1000)
+    linear = _on_numbers(make_pipeline(StandardScaler(), linear), is_frame)
+    members = [("trees", trees), ("boosting", boosting), ("linear", linear)]
+    return StackingClassifier(members, LogisticRegression(max_iter=1000), cv=4)
+
+
+def _on_numbers(model, is_frame):
+    """One-hot encode categories, where there are any, and fill gaps."""
+    if not is_frame:
+        return model
+    categories = make_column_selector(dtype_include=["category"])
+    numbers = make_column_selector(dtype_exclude=["category"])
+    one_hot = OneHotEncoder(
+        handle_unknown="infrequent_if_exist", min_frequency=5, sparse_output=False
+    )
+    encode = make_column_transformer((one_hot, categories), (SimpleImputer(), numbers))
+    return make_pipeline(encode, model)
+
+
+def make_student(name, X):
+    """Student by name, with default settings."""
+    if name == "net":
+        return MLPStudent((64, 64))
+    if name == "logistic":
+        return LogisticStudent()
+    tree = DecisionTreeClassifier(max_leaf_nodes=64)
+    if not hasattr(X, "iloc"):
+        return tree
+    codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    categories = make_column_selector(dtype_include=["category"])
+    encode = make_column_transformer((codes, categories), remainder="passthrough")
+    return make_pipeline(encode, tree)
+
+
+@cache
+def rows(table, seed):
+    """Training and test rows: X_train, X_test, y_train, y_test."""
+    X, y = load(table)
+    n_train = min(N_TRAIN, int(0.7 * len(y)))
+    return train_test_split(
+        X, y, train_size=n_train, test_size=min(N_TEST, len(y) - n_train),
+        stratify=y, random_state=seed,
+    )  # fmt: skip
+
+
+def measure(table, teacher, student, seed, memory):
+    """Fit one pair and score teacher, plain student and student on test rows."""
+    X, X_test, y, y_test = rows(table, seed)
+    small = DistilledClassifier(
+        make_teacher(teacher, X), make_student(student, X), memory=memory,
+        random_state=seed,
+    ).fit(X, y)  # fmt: skip
+    codes = np.searchsorted(small.classes_, y_test)
+    models = {
+        "teacher": small.teacher_, "plain": small.plain_student_, "student": small,
+    }  # fmt: skip
+    figures, loss, right = {}, {}, {}
+    for name, model in models.items():
+        P = model.predict_proba(X_test)
+        loss[name], right[name] = log_loss_rows(P, codes), P.argmax(axis=1) == codes
+        error = expected_calibration_error(y_test, P, classes=small.classes_)
+        figures |= {
+            f"{name}_accuracy": right[name].mean(),
+            f"{name}_log_loss": loss[name].mean(),
+            f"{name}_ece": error,
+        }
+    for name in ("teacher", "student"):  # paired differences from the plain student
+        gain = loss["plain"] - loss[name]
+        won = right[name].astype(float) - right["plain"]
+        figures |= {
+            f"{name}_loss_gain": gain.mean(), f"{name}_loss_gain_se": _se(gain),
+            f"{name}_accuracy_gain": won.mean(), f"{name}_accuracy_gain_se": _se(won),
+        }  # fmt: skip
+    figures = {name: round(float(value), 5) for name, value in figures.items()}
+    seconds = {k: round(v, 1) for k, v in small.fit_seconds_.items()}
+    return figures | {
+        "alpha": small.alpha_, "transfer": small.transfer_, "seconds": seconds,
+        "encoding": getattr(small.student_, "encoding", ""), "n_test": len(codes),
+    }  # fmt: skip
+
+
+def _se(values):
+    return values.std(ddof=1) / np.sqrt(len(values))
+
+
+def units(seeds, folder):
+    """All pairs; students of one teacher share its out-of-fold answers."""
+    for seed in range(seeds):
+        for table in TABLES:
+            for teacher in TEACHERS:
+                memory = f"{folder}/{table}-{teacher}-{seed}.db"
+                for student in STUDENTS:
+                    work = partial(measure, table, teacher, student, seed, memory)
+                    yield Unit(table, teacher, student, "default", seed, work)
+
+
+# -- what is printed -------------------------------------------------------------------
+
+
+def show():
+    """Print the table and what follows from it."""
+    lines = [line for line in read(NAME) if line["recipe"] == RECIPE]
+    print(
+        f"{'table':<11}{'teacher':<9}{'student':<9}{'teacher':>14}{'plain':>14}"
+        f"{'distilled':>14}  {'ece t':>5} {'ece s':>5} {'z':>5}  chosen"
+    )
+    for line in lines:
+        f = line["figures"]
+        scores = "".join(
+            f"{f[m + '_accuracy']:>8.4f}/{f[m + '_log_loss']:.3f}"
+            for m in ("teacher", "plain", "student")
+        )
+        way = "plain" if f["alpha"] == 0 else f"alpha {f['alpha']:g}, {f['transfer']}"
+        print(
+            f"{line['table']:<11}{line['teacher']:<9}{line['student']:<9}{scores}  "
+            f"{f['teacher_ece']:.3f} {f['student_ece']:.3f} {_z(f):>5.1f}  {way}"
+            f"{', piecewise' if f['encoding'] == 'piecewise' else ''}"
+        )
+    for student in STUDENTS:
+        _claims(student, [x["figures"] for x in lines if x["student"] == student])
+
+
+def _z(f):
+    """Gain over plain in log-loss, in standard errors; 0 where they are the same."""
+    se = f["student_loss_gain_se"]
+    return f["student_loss_gain"] / se if se else 0.0
+
+
+def _claims(student, pairs):
+    if not pairs:
+        return
+    z = np.array([_z(f) for f in pairs])
+    # Holm: the smallest p-value of "worse than plain" against 5 % over all pairs.
+    worse = np.sort(norm.cdf(z))
+    holm = np.cumprod(worse <= 0.05 / np.arange(len(worse), 0, -1)).sum()
+    calibrated = np.mean([f["student_ece"] <= f["teacher_ece"] for f in pairs])
+    print(
+        f"\n{student}: {len(pairs)} pairs; worse than plain in log-loss after Holm "
+        f"{holm:.0f}, beyond one standard error {np.mean(z < -1):.0%}; calibrated no "
+        f"worse than the teacher {calibrated:.0%}"
+    )
+    for metric, gain, up in (
+        ("accuracy", "accuracy", True),
+        ("log_loss", "loss", False),
+    ):
+        ahead = [
+            f for f in pairs
+            if f[f"teacher_{gain}_gain"] > f[f"teacher_{gain}_gain_se"]
+        ]  # fmt: skip
+        shares = [
+            gap_closed(
+                *(f[f"{m}_{metric}"] for m in ("plain", "student", "teacher")),
+                greater_is_better=up,
+            )
+            for f in ahead
+        ]
+        if shares:
+            low, middle, high = np.percentile(shares, [25, 50, 75])
+            print(
+                f"  {metric}, {len(ahead)} pairs with a teacher ahead by more than a "
+                f"standard error: share of the gap closed, median {middle:.2f} "
+                f"(quartiles {low:.2f}, {high:.2f})"
+            )
+
+
+def main():
+    """Measure what is missing and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--table", action="store_true", help="only print the table")
+    arguments = parser.parse_args()
+    if not arguments.table:
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            run(units(arguments.seeds, folder), NAME)
+    show()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""Never worse than labels alone, whatever the teacher; tables of unusual shape."""
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.datasets import make_classification
+from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
+from sklearn.model_selection import train_test_split
+from sklearn.tree import DecisionTreeClassifier
+
+from skdistill import DistilledClassifier, LogisticStudent, MLPStudent
+from skdistill._record import NO_HELP
+from skdistill.soft_targets import log_loss_rows, one_hot
+
+
+class Spoiled(ClassifierMixin, BaseEstimator):
+    """A good forest whose answers are spoiled in one of several ways."""
+
+    def __init__(self, how="permuted"):
+        self.how = how
+
+    def fit(self, X, y):
+        self.forest_ = ExtraTreesClassifier(30, random_state=0).fit(X, y)
+        self.classes_ = self.forest_.classes_
+        return self
+
+    def predict_proba(self, X):
+        P = self.forest_.predict_proba(X)
+        if self.how == "permuted":
+            return np.roll(P, 1, axis=1)
+        if self.how == "smoothed":
+            return 0.2 * one_hot(P.argmax(axis=1), P.shape[1]) + 0.8 / P.shape[1]
+        if self.how == "stump":
+            prior = np.full_like(P, 1 / P.shape[1])
+            return 0.95 * prior + 0.05 * np.roll(prior, 1, axis=1)
+        # random, the same for the same row
+        noise = np.abs(np.sin(X[:, :1] * 1e4 + np.arange(P.shape[1]) * 7.0)) + 1e-3
+        return noise / noise.sum(axis=1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def table():
+    X, y = make_classification(
+        1600, 8, n_informative=6, n_classes=3, n_clusters_per_class=2, random_state=1
+    )
+    return train_test_split(X, y, test_size=0.5, random_state=0)
+
+
+STUDENTS = {
+    "net": MLPStudent((16,), max_steps=400),
+    "linear": LogisticStudent(),
+    "tree": DecisionTreeClassifier(max_leaf_nodes=32),
+}
+
+
+@pytest.mark.parametrize("how", ["permuted", "random", "smoothed", "stump"])
+@pytest.mark.parametrize("student", STUDENTS)
+def test_bad_teacher_leaves_the_student_no_worse_than_labels(table, student, how):
+    X, X_test, y, y_test = table
+    small = DistilledClassifier(Spoiled(how), STUDENTS[student], random_state=0)
+    small.fit(X, y)
+    lost = log_loss_rows(small.predict_proba(X_test), y_test)
+    lost -= log_loss_rows(small.plain_student_.predict_proba(X_test), y_test)
+    assert lost.mean() <= 2 * lost.std() / np.sqrt(len(lost))
+    if how in ("permuted", "random", "stump"):  # there is nothing to learn from these
+        assert small.alpha_ < 1 or lost.mean() <= 0
+
+
+def test_adversarial_teacher_is_not_distilled_and_the_summary_says_so(table):
+    X, _, y, _ = table
+    small = DistilledClassifier(Spoiled("permuted"), LogisticStudent(), random_state=0)
+    small.set_params(student__encoding="linear").fit(X, y)
+    assert small.alpha_ == 0
+    summary = small.summary_
+    assert (summary["note"][summary["chosen"]] == NO_HELP).all()
+    assert {"teacher", "plain student", "distilled student"} == set(summary["model"])
+    assert (summary["low"] < summary["score"]).all()
+    assert (summary["score"] < summary["high"]).all()
+
+
+def test_good_teacher_helps_a_tree():
+    X, y = make_classification(
+        6000, 6, n_informative=6, n_redundant=0, flip_y=0.15, random_state=0
+    )
+    X, X_test, y, y_test = train_test_split(X, y, random_state=0)
+    small = DistilledClassifier(
+        ExtraTreesClassifier(100, random_state=0, bootstrap=True),
+        DecisionTreeClassifier(max_leaf_nodes=200),
+        random_state=0,
+    ).fit(X, y)
+    assert small.alpha_ > 0
+    gain = log_loss_rows(small.plain_student_.predict_proba(X_test), y_test)
+    gain -= log_loss_rows(small.predict_proba(X_test), y_test)
+    assert gain.mean() > 2 * gain.std() / np.sqrt(len(gain))
+    assert NO_HELP not in small.summary_["note"]
+
+
+# -- tables of unusual shape -----------------------------------------------------------
+
+
+def test_many_classes():
+    rng = np.random.RandomState(0)
+    centres = rng.standard_normal((120, 10)) * 2
+    y = rng.randint(120, size=3000)
+    X = centres[y] + rng.standard_normal((3000, 10))
+    X_test = centres[y[:600]] + rng.standard_normal((600, 10))
+    small = DistilledClassifier(
+        ExtraTreesClassifier(30, random_state=0), MLPStudent((64,), max_steps=800),
+        cv=2, effort="low", random_state=0,
+    ).fit(X, y)  # fmt: skip
+    assert small.predict_proba(X_test).shape == (600, 120)
+    assert small.score(X_test, y[:600]) > 0.6
+
+
+def test_strong_imbalance():
+    X, y = make_classification(
+        4000,
+        6,
+        n_informative=6,
+        n_redundant=0,
+        weights=[0.99],
+        flip_y=0,
+        random_state=0,
+    )
+    X, X_test, y, y_test = train_test_split(X, y, stratify=y, random_state=0)
+    small = DistilledClassifier(
+        HistGradientBoostingClassifier(max_iter=30, random_state=0),
+        MLPStudent((16,), max_steps=500), random_state=0,
+    ).fit(X, y)  # fmt: skip
+    P = small.predict_proba(X_test)
+    assert abs(P[:, 1].mean() - y_test.mean()) < 0.01
+    prior = np.full_like(P, [1 - y.mean(), y.mean()])
+    assert log_loss_rows(P, y_test).mean() < log_loss_rows(prior, y_test).mean()
+
+
+def test_many_columns_bound_the_drawn_rows():
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((500, 1500))
+    y = (X[:, 0] + X[:, 1] > 0).astype(int)
+    small = DistilledClassifier(
+        ExtraTreesClassifier(10, random_state=0), MLPStudent((8,), max_steps=100),
+        cv=2, effort="low", random_state=0,
+    ).fit(X, y)  # fmt: skip
+    assert "piecewise" not in small.summary_["encoding"]
+    assert small.student_.coefs_[0].shape == (1500, 8)
+
+
+def test_five_hundred_rows_are_chosen_on():
+    X, y = make_classification(500, 5, n_informative=5, n_redundant=0, random_state=0)
+    small = DistilledClassifier(
+        ExtraTreesClassifier(20, random_state=0), MLPStudent((8,), max_steps=200),
+        random_state=0,
+    ).fit(X, y)  # fmt: skip
+    assert set(small.summary_["n_rows"]) == {100}
+
+
+@pytest.mark.parametrize("effort, most", [("low", 2), ("default", 6), ("high", 14)])
+def test_effort_bounds_the_fits(table, effort, most):
+    X, _, y, _ = table
+    small = DistilledClassifier(
+        ExtraTreesClassifier(10, random_state=0), MLPStudent((8,), max_steps=50),
+        effort=effort, random_state=0,
+    ).fit(X, y)  # fmt: skip
+    tried = small.summary_["metric"][small.summary_["model"] != "teacher"]
+    assert np.count_nonzero(tried == "log_loss") == most
+    seconds = small.fit_seconds_
+    assert set(seconds) == {"teacher fits", "teacher answers", "new rows", "students"}
+    assert min(seconds.values()) > 0
+
+
+def test_encoding_is_chosen_along():
+    # steps in every column: what a piecewise-linear input is for
+    rng = np.random.RandomState(0)
+    X = rng.uniform(size=(3000, 3))
+    score = 2.0 * ((X * 8).astype(int) % 2).sum(axis=1) - 3
+    y = (rng.uniform(size=3000) < 1 / (1 + np.exp(-2 * score))).astype(int)
+    small = DistilledClassifier(
+        HistGradientBoostingClassifier(random_state=0), LogisticStudent(),
+        random_state=0,
+    ).fit(X, y)  # fmt: skip
+    assert small.student_.encoding == "piecewise"
+    assert small.plain_student_.encoding == "auto"
+    assert small.score(X, y) > small.plain_student_.score(X, y) + 0.1
+    fixed = small.set_params(student=LogisticStudent(encoding="linear")).fit(X, y)
+    assert fixed.student_.encoding == "linear"

@@ -1,14 +1,15 @@
 """The default recipe against the plain student, over tables, teachers and students.
 
 ``python -m benchmarks.recipe`` does what is not done yet, a line of JSON a pair, and
-prints the table; ``--table`` only prints it. Every figure is of test rows that neither
-teacher nor student nor any choice has seen.
+prints the table; ``--table`` only prints it, ``--write`` puts it into the guide. Every
+figure is of test rows that neither teacher nor student nor any choice has seen.
 """
 
 import argparse
 import tempfile
 import warnings
 from functools import cache, partial
+from pathlib import Path
 
 import numpy as np
 from scipy.stats import norm
@@ -39,6 +40,8 @@ TABLES = (
 )  # fmt: skip
 TEACHERS = ("boosting", "forest", "stack")
 STUDENTS = ("net", "tree", "logistic")
+PAGE = Path(__file__).parents[1] / "docs" / "user_guide" / "recipe.rst"
+BEGIN, END = ".. recipe table", ".. end of table"
 N_TRAIN, N_TEST = 4_000, 5_000
 
 
@@ -155,27 +158,37 @@ def units(seeds, folder):
 # -- what is printed -------------------------------------------------------------------
 
 
-def show():
-    """Print the table and what follows from it."""
+def report():
+    """Lines of the table and of what follows from it."""
     lines = [line for line in read(NAME) if line["recipe"] == RECIPE]
-    print(
-        f"{'table':<11}{'teacher':<9}{'student':<9}{'teacher':>14}{'plain':>14}"
-        f"{'distilled':>14}  {'ece t':>5} {'ece s':>5} {'z':>5}  chosen"
-    )
+    lines.sort(key=lambda line: (TABLES.index(line["table"]), line["seed"]))
+    text = [
+        f"{'table':<11}{'teacher':<9}{'student':<9}{'teacher':>12}{'plain':>13}"
+        f"{'distilled':>14}  {'ECE: t':>6} {'s':>5} {'z':>5}  chosen"
+    ]
     for line in lines:
         f = line["figures"]
         scores = "".join(
-            f"{f[m + '_accuracy']:>8.4f}/{f[m + '_log_loss']:.3f}"
+            f"{f[m + '_accuracy']:>7.3f}/{f[m + '_log_loss']:.3f}"
             for m in ("teacher", "plain", "student")
         )
-        way = "plain" if f["alpha"] == 0 else f"alpha {f['alpha']:g}, {f['transfer']}"
-        print(
+        text.append(
             f"{line['table']:<11}{line['teacher']:<9}{line['student']:<9}{scores}  "
-            f"{f['teacher_ece']:.3f} {f['student_ece']:.3f} {_z(f):>5.1f}  {way}"
-            f"{', piecewise' if f['encoding'] == 'piecewise' else ''}"
+            f"{f['teacher_ece']:>6.3f} {f['student_ece']:.3f} {_z(f):>5.1f}  {_way(f)}"
         )
     for student in STUDENTS:
-        _claims(student, [x["figures"] for x in lines if x["student"] == student])
+        text += claims(
+            student, [x["figures"] for x in lines if x["student"] == student]
+        )
+    return text
+
+
+def _way(f):
+    """What was chosen, in short."""
+    way = "plain" if f["alpha"] == 0 else f"{f['alpha']:g}"
+    if f["transfer"] != "none":
+        way += ", " + f["transfer"].removeprefix("MungeSampler")
+    return way + (", piecewise" if f["encoding"] == "piecewise" else "")
 
 
 def _z(f):
@@ -184,19 +197,22 @@ def _z(f):
     return f["student_loss_gain"] / se if se else 0.0
 
 
-def _claims(student, pairs):
+def claims(student, pairs):
+    """Lines on all pairs of one student."""
     if not pairs:
-        return
+        return []
     z = np.array([_z(f) for f in pairs])
     # Holm: the smallest p-value of "worse than plain" against 5 % over all pairs.
     worse = np.sort(norm.cdf(z))
     holm = np.cumprod(worse <= 0.05 / np.arange(len(worse), 0, -1)).sum()
     calibrated = np.mean([f["student_ece"] <= f["teacher_ece"] for f in pairs])
-    print(
-        f"\n{student}: {len(pairs)} pairs; worse than plain in log-loss after Holm "
-        f"{holm:.0f}, beyond one standard error {np.mean(z < -1):.0%}; calibrated no "
-        f"worse than the teacher {calibrated:.0%}"
-    )
+    text = [
+        "",
+        f"{student}, {len(pairs)} pairs: worse than plain in log-loss after Holm "
+        f"{holm:.0f},",
+        f"  worse by more than a standard error {np.mean(z < -1):.0%}, ECE at most the "
+        f"teacher's {calibrated:.0%}",
+    ]
     for metric, gain, up in (
         ("accuracy", "accuracy", True),
         ("log_loss", "loss", False),
@@ -214,11 +230,20 @@ def _claims(student, pairs):
         ]
         if shares:
             low, middle, high = np.percentile(shares, [25, 50, 75])
-            print(
-                f"  {metric}, {len(ahead)} pairs with a teacher ahead by more than a "
-                f"standard error: share of the gap closed, median {middle:.2f} "
-                f"(quartiles {low:.2f}, {high:.2f})"
+            name = metric.replace("_", "-")
+            text.append(
+                f"  {name}: {len(ahead)} teachers ahead by more than a standard error; "
+                f"gap closed {middle:.2f} ({low:.2f} to {high:.2f})"
             )
+    return text
+
+
+def page(text):
+    """Return the page of the guide with the table between its marks."""
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    block = "\n".join(f"   {line}".rstrip() for line in report())
+    return f"{before}{BEGIN}\n\n.. code-block:: text\n\n{block}\n\n{END}{after}"
 
 
 def main():
@@ -226,12 +251,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--table", action="store_true", help="only print the table")
+    parser.add_argument("--write", action="store_true", help="put it into the guide")
     arguments = parser.parse_args()
-    if not arguments.table:
+    if not (arguments.table or arguments.write):
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             run(units(arguments.seeds, folder), NAME)
-    show()
+    if arguments.write:
+        PAGE.write_text(page(PAGE.read_text()))
+    print("\n".join(report()))
 
 
 if __name__ == "__main__":

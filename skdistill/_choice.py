@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, StratifiedShuffleSplit
 
 from skdistill._training import PLAIN, Settings
+from skdistill.soft_targets import calibrate
 from skdistill.soft_targets._arithmetic import mean_and_se
 
 #: Share of the rows held out for the choice, and the fewest that can decide anything.
@@ -200,7 +201,8 @@ def decide(
     best : Settings
     """
     if search.n_fits == 1:
-        return search.start[0]
+        few = int(HELD_OUT * len(rows)) < MIN_HELD_OUT
+        return search.fallback if few else search.start[0]
     split = None
     if own is not None and own.splits is not None and rows.at is None:
         split = own.splits[0]
@@ -216,14 +218,21 @@ def decide(
         where = split if rows.at is None else (rows.at[train], rows.at[test])
         with trainer.costs.clock("teacher fits"):
             teacher, P = own.without(*where)
+            if calibration.kept:  # by the same method, without the held-out labels
+                calibration = calibrate(
+                    P, learnt.codes, sample_weight=learnt.weight,
+                    method=calibration.method,
+                )  # fmt: skip
         learnt = learnt.with_targets(calibration(P))
     if not learnt.has_two_labels():  # few students could be fitted
         search = search.without_plain()
     with progress.task("choose", search.n_fits) as step:
-        return choose(trainer, source, learnt, held, teacher, search, record, step)
+        return choose(
+            trainer, source, learnt, held, teacher, calibration, search, record, step
+        )
 
 
-def choose(trainer, source, train, test, teacher, search, record, step):
+def choose(trainer, source, train, test, teacher, calibration, search, record, step):
     """Fit the candidates on `train` and return the settings of lowest loss on `test`.
 
     Whatever is chosen has to be better than the plain student by a standard error of
@@ -243,6 +252,9 @@ def choose(trainer, source, train, test, teacher, search, record, step):
 
     teacher : classifier or None
         Labels the new rows; best one that has not seen `test`.
+
+    calibration : Calibration
+        Of the teacher's probabilities.
 
     search : Search
         What to try.
@@ -265,13 +277,15 @@ def choose(trainer, source, train, test, teacher, search, record, step):
     def attempt(settings):
         way = settings.transfer
         if way not in drawn:
-            drawn[way] = source.rows_for(trainer.make_student(), train, teacher, way)
+            drawn[way] = source.rows_for(
+                trainer.make_student(), train, teacher, way, calibration
+            )
         if drawn[way] is None:  # nothing to add
             settings = replace(settings, transfer="none")
         if settings not in losses:
             student, _ = trainer.fit(train, settings, drawn[way])
-            Q = student.predict_proba(test.X)
-            losses[settings] = test.losses(np.maximum(Q, floor))
+            Q = np.maximum(student.predict_proba(test.X), floor)
+            losses[settings] = test.losses(Q)
             record.add(settings.name, test, Q, settings=settings)
         step()
 

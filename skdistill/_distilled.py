@@ -158,7 +158,8 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
     summary_ : dict of ndarrays
         Held-out scores of teacher, plain student and distilled students, one entry a
         score, and which settings were chosen. Made for ``pandas.DataFrame(summary_)``.
-        Scores are in nats except accuracy.
+        Scores are in nats except accuracy; probabilities of students below half of one
+        in the number of their training rows count as that.
 
     alpha_, temperature_, transfer_ : float, float, str
         What `alpha`, `temperature` and `transfer` came to.
@@ -383,7 +384,7 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         # Settings, tried on rows that no candidate is fitted on.
         def ask(teacher, X):
             with costs.clock("teacher answers"):
-                return self.calibration_(self._ask(teacher, X, given))
+                return self._ask(teacher, X, given)
 
         source = TransferSource(
             samplers, ask=ask, seed=seed, is_given=is_given, costs=costs
@@ -393,10 +394,12 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
             costs=costs,
         )  # fmt: skip
         record = Record()
+        transfer = None if is_given else self.transfer
+        is_open = "auto" in (self.alpha, self.temperature, transfer)
         search = _choice.plan_search(
             alpha=self.alpha, temperature=self.temperature, sources=tuple(samplers),
             is_given=is_given, has_labels=codes is not None,
-            encodings=encodings_to_try(make_student(), X),
+            encodings=encodings_to_try(make_student(), X) if is_open else ("",),
             is_costly=is_net(make_student()), effort=self.effort,
         )  # fmt: skip
         best = _choice.decide(
@@ -462,8 +465,9 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         """Fit the student with the chosen settings on all rows."""
         with progress.task("fit student", 2) as step:
             new = source.rows_for(
-                trainer.make_student(), rows, self.teacher_, best.transfer
-            )
+                trainer.make_student(), rows, self.teacher_, best.transfer,
+                self.calibration_,
+            )  # fmt: skip
             student, self.targets_ = trainer.fit(rows, best, new)
             step()
             if record.has(PLAIN):

@@ -7,7 +7,12 @@ from sklearn.base import clone
 
 from skdistill._compat import num_samples
 from skdistill._frames import as_frame
-from skdistill.students import last_step, takes_validation
+from skdistill.students import (
+    LogisticStudent,
+    MLPStudent,
+    last_step,
+    takes_validation,
+)
 from skdistill.transfer import MungeSampler, UnlabelledPool
 
 #: Rows drawn for each training row, by kind of student, and limits of their number.
@@ -56,7 +61,7 @@ class TransferSource:
         Sources of rows by name, the most promising first; may be empty.
 
     ask : callable
-        (teacher, X) -> probabilities as the student is to learn them.
+        (teacher, X) -> the teacher's probabilities.
 
     seed : int
         Seed of the draws.
@@ -73,7 +78,7 @@ class TransferSource:
         self.is_given, self.costs = is_given, costs
         self._pool_answers = {}
 
-    def rows_for(self, student, rows, teacher, name):
+    def rows_for(self, student, rows, teacher, name, calibration):
         """Label new rows for a student that is to be fitted on `rows`.
 
         Parameters
@@ -89,6 +94,9 @@ class TransferSource:
 
         name : str
             Which source to take, "none" for none.
+
+        calibration : callable
+            Of the teacher's probabilities.
 
         Returns
         -------
@@ -106,7 +114,8 @@ class TransferSource:
         if isinstance(sampler, UnlabelledPool):
             if id(teacher) not in self._pool_answers:  # asked once per teacher
                 self._pool_answers[id(teacher)] = self.ask(teacher, sampler.X)
-            return NewRows(sampler.X, self._pool_answers[id(teacher)], held)
+            P = calibration(self._pool_answers[id(teacher)])
+            return NewRows(sampler.X, P, held)
         n_rows = len(rows) - len(held)
         n_drawn = rows_to_draw(student, n_rows, n_columns(rows.X))
         if n_drawn == 0 and self.is_given:  # asked for with a student that seldom gains
@@ -117,7 +126,7 @@ class TransferSource:
             X = sampler.sample(n_drawn, random_state=rng)
         if num_samples(X) == 0:
             return None
-        return NewRows(X, self.ask(teacher, X), held)
+        return NewRows(X, calibration(self.ask(teacher, X)), held)
 
 
 def automatic_samplers(X, student):
@@ -158,12 +167,14 @@ def encodings_to_try(student, X):
 
     The piecewise-linear one is left out where the encoded rows would fill the memory.
     """
-    last = last_step(student)
-    if getattr(last, "encoding", "") != "auto":
+    # Behind other steps of a Pipeline nobody knows how many columns arrive.
+    if not isinstance(student, MLPStudent | LogisticStudent):
+        return ("",)
+    if student.encoding != "auto":
         return ("",)
     n_rows = num_samples(X)
     n_rows += rows_to_draw(student, n_rows, n_columns(X))
-    n_cells = n_rows * n_numeric_columns(X) * last.n_bins
+    n_cells = n_rows * n_numeric_columns(X) * student.n_bins
     return ("", "piecewise") if 0 < n_cells <= MAX_ENCODED_CELLS else ("",)
 
 

@@ -36,6 +36,13 @@ class Record:
         """Tell whether a student with these settings was tried."""
         return any(entry[5] == settings for entry in self._entries)
 
+    @staticmethod
+    def _kind(name):
+        """Type of a column without entries."""
+        if name in ("model", "metric", "transfer", "encoding", "note"):
+            return str
+        return {"chosen": bool, "n_rows": int}.get(name, float)
+
     def as_dict(self, chosen):
         """Columns as arrays; entries of the chosen settings are marked."""
         table = []
@@ -50,11 +57,13 @@ class Record:
             if is_chosen and chosen.is_plain and not chosen.encoding:
                 note = NO_HELP
             low, high = score - Z95 * se, score + Z95 * se
+            if metric == "accuracy":
+                low, high = max(low, 0.0), min(high, 1.0)
             table.append(
                 (model, metric, score, se, low, high, n_rows, *way, is_chosen, note)
             )
         columns = zip(*table, strict=True) if table else ((),) * len(self.COLUMNS)
         return {
-            name: np.asarray(column)
+            name: np.asarray(column, dtype=None if table else self._kind(name))
             for name, column in zip(self.COLUMNS, columns, strict=True)
         }

@@ -81,9 +81,11 @@ class Rows:
         )
 
     def labelled(self):
-        """Return the rows that the teacher has labelled: all but those without P."""
-        has_label = np.isfinite(self.P).all(axis=1)
-        return self if has_label.all() else self.take(np.flatnonzero(has_label))
+        """Return the rows that count: labelled by the teacher, and not of weight 0."""
+        counts = np.isfinite(self.P).all(axis=1)
+        if self.weight is not None and self.weight.any():
+            counts &= self.weight > 0
+        return self if counts.all() else self.take(np.flatnonzero(counts))
 
     def with_targets(self, P):
         """Return the same rows with other probabilities."""

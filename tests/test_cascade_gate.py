@@ -49,3 +49,10 @@ def test_range_detector_refuses_what_has_no_columns():
         RangeDetector().fit(sparse.csr_array(X))
     with pytest.raises(NotFittedError):
         RangeDetector().decision_function(X)
+
+
+def test_range_detector_knows_truth_values():
+    frame = pd.DataFrame({"size": [1.0, 2.0, 3.0], "old": [False, False, False]})
+    detector = RangeDetector().fit(frame)
+    asked = pd.DataFrame({"size": [2.0, 2.0], "old": [False, True]})
+    assert detector.decision_function(asked).tolist() == [1, -1]

@@ -101,7 +101,7 @@ def chosen(means, spread=0.0, seed=0):
     source = SimpleNamespace(rows_for=lambda *_: "some")
     record = Record()
     search = Search(tuple(means), (), PLAIN)
-    best = choose(trainer, source, rows, rows, None, search, record, lambda: None)
+    best = choose(trainer, source, rows, rows, None, None, search, record, lambda: None)
     return best, record.as_dict(best)
 
 
@@ -144,7 +144,7 @@ def test_choice_changes_the_best_along_the_axes():
     best = choose(
         SimpleNamespace(fit=fit, make_student=lambda: None),
         SimpleNamespace(rows_for=lambda *_: "some"),
-        rows, rows, None, search, Record(), lambda: None,
+        rows, rows, None, None, search, Record(), lambda: None,
     )  # fmt: skip
     assert [(s.alpha, s.transfer) for s in tried] == [
         (0.5, "near"),
@@ -166,7 +166,7 @@ def test_choice_of_a_source_without_rows_is_none():
     choose(
         SimpleNamespace(fit=fit, make_student=lambda: None),
         SimpleNamespace(rows_for=lambda *_: None),
-        rows, rows, None, search, Record(), lambda: None,
+        rows, rows, None, None, search, Record(), lambda: None,
     )  # fmt: skip
     assert tried == [(Settings(1.0), None)]
 

@@ -414,24 +414,24 @@ def test_summary_shows_what_was_tried_and_chosen(table, fitted):
     X, _, y, _ = table
     small = DistilledClassifier(fitted, LogisticStudent(), random_state=0).fit(X, y)
     summary = pd.DataFrame(small.summary_)
-    assert set(summary["model"]) == {"teacher", "plain student", "distilled student"}
+    assert set(summary["model"]) == {
+        "teacher", "plain student", "plain student, piecewise", "distilled student",
+    }  # fmt: skip
     losses = summary[
         (summary["metric"] == "log_loss") & (summary["model"] != "teacher")
     ]
     chosen = losses[losses["chosen"]]
     assert len(chosen) == 1
     assert chosen["alpha"].iloc[0] == small.alpha_
-    # the lowest loss, or the plain student within a standard error of it
-    if small.alpha_ > 0:
-        assert chosen["score"].iloc[0] == losses["score"].min()
-    else:
-        assert chosen["score"].iloc[0] < losses["score"].min() + losses["se"].max()
+    # the lowest loss, or a simpler student within a standard error of it
+    assert chosen["score"].iloc[0] <= losses["score"].min() + losses["se"].max()
 
 
 def test_weak_teacher_is_not_distilled():
     X, y = make_classification(2000, 6, n_informative=4, class_sep=2, random_state=0)
     teacher = DecisionTreeClassifier(max_depth=1)
-    small = DistilledClassifier(teacher, LogisticStudent(), random_state=0).fit(X, y)
+    student = LogisticStudent(encoding="linear")
+    small = DistilledClassifier(teacher, student, random_state=0).fit(X, y)
     assert small.alpha_ == 0.0
     assert small.targets_.route == "labels"
     assert_allclose(

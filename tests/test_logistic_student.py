@@ -299,3 +299,11 @@ def test_piecewise_student_is_additive_and_fits_steps():
     low[0, 1] = high[0, 1] = -0.9
     again = additive.decision_function(high) - additive.decision_function(low)
     assert_allclose(step, again, rtol=1e-9)
+
+
+def test_piecewise_student_answers_sparse_rows_as_it_answers_dense_ones():
+    X, y = load_breast_cancer(return_X_y=True)
+    student = LogisticStudent(encoding="piecewise").fit(X, y)
+    assert_allclose(
+        student.predict_proba(sparse.csr_matrix(X)), student.predict_proba(X), rtol=1e-9
+    )

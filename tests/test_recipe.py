@@ -183,3 +183,62 @@ def test_encoding_is_chosen_along():
     assert small.score(X, y) > small.plain_student_.score(X, y) + 0.1
     fixed = small.set_params(student=LogisticStudent(encoding="linear")).fit(X, y)
     assert fixed.student_.encoding == "linear"
+
+
+@pytest.mark.parametrize("student", ["net", "linear"])
+def test_constant_columns_are_distilled(student):
+    X, y = np.ones((300, 3)), np.repeat([0, 1], 150)
+    small = DistilledClassifier(
+        ExtraTreesClassifier(5, random_state=0), STUDENTS[student], random_state=0
+    ).fit(X, y)
+    assert abs(small.predict_proba(X[:1]) - 0.5).max() < 0.05
+
+
+def test_settings_that_are_fixed_cost_one_fit(table):
+    X, _, y, _ = table
+    small = DistilledClassifier(
+        ExtraTreesClassifier(5, random_state=0), LogisticStudent(),
+        alpha=0.5, transfer=None, random_state=0,
+    ).fit(X, y)  # fmt: skip
+    assert len(small.summary_["model"]) == 0
+    assert small.summary_["chosen"].dtype == bool
+
+
+def test_low_effort_draws_no_rows_where_there_is_nothing_to_check_them_on(table):
+    X, _, y, _ = table
+    small = DistilledClassifier(
+        ExtraTreesClassifier(5, random_state=0), MLPStudent((8,), max_steps=50),
+        alpha=0.5, effort="low", random_state=0,
+    )  # fmt: skip
+    assert small.fit(X[:100], y[:100]).n_transfer_rows_ == 0
+    assert small.fit(X, y).n_transfer_rows_ > 0
+
+
+def test_rows_of_weight_zero_take_no_part(table):
+    X, _, y, _ = table
+    weight = np.r_[np.ones(240), np.zeros(len(y) - 240)]
+    seen = []
+
+    class Spy:
+        def fit(self, X, *, teacher=None):
+            seen.append(len(X))
+            self.X = X
+            return self
+
+        def sample(self, n_samples, random_state=None):
+            return self.X[:50] + 0.01
+
+    teacher = ExtraTreesClassifier(5, random_state=0).fit(X, y)
+    small = DistilledClassifier(
+        teacher, LogisticStudent(), transfer=Spy(), calibrate=None, random_state=0
+    )
+    with pytest.warns(UserWarning, match="looks as if it had been trained"):
+        small.fit(X, y, sample_weight=weight)
+    alone = DistilledClassifier(
+        teacher, LogisticStudent(), transfer=Spy(), calibrate=None, random_state=0
+    )
+    with pytest.warns(UserWarning, match="looks as if it had been trained"):
+        alone.fit(X[:240], y[:240])
+    assert max(seen) <= 240
+    assert small.alpha_ == alone.alpha_
+    assert np.allclose(small.predict_proba(X), alone.predict_proba(X), atol=1e-5)

@@ -284,3 +284,10 @@ def test_piecewise_encoder_takes_missing_values_and_categories():
     Z = encoder.transform(frame(mixed(pd)))
     assert Z.shape == (4, encoder.n_features_out_) == (4, 2 + 1 + 1 + 3)
     assert_array_equal(Z[:, 3], [0, 0, 1, 0])
+
+
+def test_piecewise_encoder_of_constant_columns_has_one_that_says_nothing():
+    encoder = TableEncoder("piecewise").fit(np.ones((20, 3)), ones(20))
+    Z = encoder.transform(np.array([[1.0, 2.0, -1e9]]))
+    assert_array_equal(Z, [[0.0]])
+    assert encoder.n_features_out_ == 1

@@ -1,5 +1,6 @@
 """Rows that are unlike any seen before: they go to the teacher, however sure one is."""
 
+import narwhals.stable.v1 as nw
 import numpy as np
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -88,9 +89,13 @@ class RangeDetector(OutlierMixin, BaseEstimator):
             ), []
         validate_data(self, X, reset=reset, skip_check_array=True)
         series = list(frame.iter_columns())
-        numbers = [to_float(s) for s in series if s.dtype.is_numeric()]
+        numbers = [to_float(s) for s in series if _is_number(s.dtype)]
         matrix = np.column_stack(numbers) if numbers else np.empty((len(frame), 0))
         return matrix, [s for s in series if is_discrete(s)]
+
+
+def _is_number(dtype):
+    return dtype.is_numeric() or dtype == nw.Boolean
 
 
 def _values(series):

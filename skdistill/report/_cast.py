@@ -85,7 +85,7 @@ def resolve_cast(model, *, teacher=None, plain=None, artefact=None):
     ----------
     model : fitted estimator
         A DistilledClassifier, alone or inside a search or at the end of a Pipeline, or
-        any other classifier, which is the student then.
+        any other classifier (a CascadeClassifier), which is the student then.
 
     teacher, plain, artefact : fitted classifier or None
         In place of those that `model` holds.
@@ -101,6 +101,9 @@ def resolve_cast(model, *, teacher=None, plain=None, artefact=None):
     if distilled is None:
         _check_answers(model, "model")
         members[STUDENT] = Member(model)
+        own = getattr(model, "teacher_", None)  # of a CascadeClassifier
+        if teacher is None and own is not None:
+            members[TEACHER] = Member(bare(own), asked=own)
     else:
         check_is_fitted(distilled)
         if teacher is None:

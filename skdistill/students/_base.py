@@ -162,6 +162,8 @@ class SoftTargetClassifier(ClassifierMixin, BaseEstimator):
         """Encode validated rows."""
         if self.encoder_ is None:
             return X
+        if sparse.issparse(X) and self.encoder_.scaling is not None:
+            return self.encoder_.transform(X.toarray())
         if sparse.issparse(X):
             # No value is missing in sparse rows: the indicators' columns are empty.
             shape = (X.shape[0], self.encoder_.n_features_out_)

@@ -366,6 +366,15 @@ class MLPStudent(SoftTargetClassifier):
         return TableEncoder(scaling, self.max_categories, self.n_bins)
 
     def _fit_encoder(self, X, weight):
+        if self._is_warm():
+            new, kept = self._new_encoder(), self.encoder_
+            if (new.scaling, new.n_bins) != (kept.scaling, kept.n_bins):
+                raise ValueError(
+                    "encoding and n_bins must be those of the net that training goes "
+                    f"on from, {kept.scaling!r} and {kept.n_bins!r}, got "
+                    f"{new.scaling!r} and {new.n_bins!r}. Fit with warm_start=False "
+                    "to begin again."
+                )
         return self.encoder_ if self._is_warm() else super()._fit_encoder(X, weight)
 
     def _fit_encoded(self, X, P, weight, classes, validation):

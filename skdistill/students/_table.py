@@ -160,6 +160,8 @@ class TableEncoder:
 
     def _join_bins(self, bins):
         """Bins of all columns as flat arrays: one expression encodes a whole row."""
+        if not bins and self.numeric_:  # all constant: one column that says nothing
+            bins = [(0, np.zeros(1), np.zeros(1), np.zeros(1))]
         columns = [np.full(len(low), j) for j, low, _, _ in bins]
         self.bin_column_ = np.concatenate([np.empty(0, np.intp), *columns])
         self.bin_low_, self.bin_rate_, self.bin_mean_ = (
@@ -488,8 +490,9 @@ def spread(level, mass):
         their standard deviation.
     """
     low, high, bottom, top = _quantiles(level, mass, (0.25, 0.75, 0.02, 0.98))
-    quartile = (high - low) / 1.349
-    tail = (top - bottom) / 4.107
+    with np.errstate(over="ignore"):
+        quartile = (high - low) / 1.349
+        tail = (top - bottom) / 4.107
     # Half of the wider range: a column with a heavy mode and a broad rest is not
     # squeezed as a whole into the flat part of the clip.
     if quartile > 0:

@@ -150,7 +150,7 @@ def automatic_samplers(X, student):
 def n_columns(X):
     """Width of a table; 1 for anything else."""
     shape = np.shape(X) if as_frame(X) is None else as_frame(X).shape
-    return shape[1] if len(shape) == 2 else 1
+    return max(shape[1], 1) if len(shape) == 2 else 1
 
 
 def n_numeric_columns(X):

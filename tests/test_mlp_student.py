@@ -28,6 +28,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skorch.callbacks import Callback
 
 from skdistill import MLPStudent
+from skdistill.soft_targets import temper
 from skdistill.students._settings import FEW_ROWS
 from skdistill.students._training_rows import hold_out, training_rows
 
@@ -107,8 +108,9 @@ def test_mlp_student_answers_as_its_net(activation, digits):
     assert_allclose(student.decision_function(X), z, atol=1e-4)
 
 
+@pytest.mark.parametrize("temperature", [1.0, 5.0])
 @pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
-def test_dense_net_writes_the_gradient_of_autograd(activation):
+def test_dense_net_writes_the_gradient_of_autograd(activation, temperature):
     from skdistill.students._torch import DenseNet, SoftCrossEntropy
 
     rng = np.random.RandomState(0)
@@ -118,16 +120,30 @@ def test_dense_net_writes_the_gradient_of_autograd(activation):
         [rng.standard_normal(s[1]) for s in shapes],
         activation,
         torch.float64,
+        temperature,
     )
     X = torch.as_tensor(rng.standard_normal((11, 5)))
     target = torch.as_tensor(rng.dirichlet(np.ones(3), 11) * rng.rand(11, 1))
     loss = SoftCrossEntropy()(net(X), target)
-    expected = torch.autograd.grad(loss, [net.weight, net.bias])
+    scaled = torch.autograd.grad(loss, [net.weight, net.bias])
+    expected = [temperature * part for part in scaled]
     net.bind()
     expected_loss = float(loss.detach())
     assert float(net.step(X, target, weighted=True)) == pytest.approx(expected_loss)
     assert_allclose(net.weight.grad, expected[0], atol=1e-12)
     assert_allclose(net.bias.grad, expected[1], atol=1e-12)
+
+
+def test_mlp_student_of_hot_targets_answers_at_temperature_one(digits):
+    X, y = digits
+    P = quick(max_steps=400).fit(X, y).predict_proba(X)
+    student = quick((16,), max_steps=1500)
+    student.fit_soft_targets(
+        X, temper(P, 20.0), classes=np.arange(10), temperature=20.0
+    )
+    Q = student.predict_proba(X)
+    assert np.mean(Q.argmax(axis=1) == P.argmax(axis=1)) > 0.97
+    assert abs(Q.max(axis=1).mean() - P.max(axis=1).mean()) < 0.05
 
 
 # -- weights and splits ----------------------------------------------------------------

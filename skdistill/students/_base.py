@@ -48,14 +48,16 @@ class SoftTargetClassifier(ClassifierMixin, BaseEstimator):
         weight = check_weight(sample_weight, X)
         return self._fit_checked(X, one_hot(codes, len(classes)), weight, classes)
 
-    def _fit_soft(self, X, soft_targets, classes, sample_weight, validation=None):
+    def _fit_soft(
+        self, X, soft_targets, classes, sample_weight, validation=None, **training
+    ):
         classes = check_classes(classes)
         X = self._check_rows(X, reset=self._begin_fit())
         P = check_soft_targets(
             soft_targets, n_samples=num_samples(X), n_classes=len(classes)
         )
         weight = check_weight(sample_weight, X)
-        return self._fit_checked(X, P, weight, classes, validation)
+        return self._fit_checked(X, P, weight, classes, validation, **training)
 
     def _begin_fit(self):
         """Forget the last fit; tell whether the input's width and names are new.
@@ -65,12 +67,12 @@ class SoftTargetClassifier(ClassifierMixin, BaseEstimator):
         self.__dict__.pop("_quick_width", None)
         return True
 
-    def _fit_checked(self, X, P, weight, classes, validation=None):
+    def _fit_checked(self, X, P, weight, classes, validation=None, **training):
         """Fit encoder and model; only then does anything answer as fitted."""
         self.encoder_ = self._fit_encoder(X, weight)
         if validation is not None:
             validation = self._check_validation(validation, len(classes))
-        self._fit_encoded(X, P, weight, classes, validation)
+        self._fit_encoded(X, P, weight, classes, validation, **training)
         self.classes_ = classes
         self._set_quick()
         return self

@@ -271,17 +271,22 @@ def _fit(student, rows, classes, targets, temperature, validation, rng):
     route, reason = decide(student, targets)
     if "BaseWeightBoosting" in mro_names(student):
         reason += "; not exact, as its loss is not linear in the target"
-    classifier, n_fed = _run(route, student, rows, classes, validation, rng)
+    classifier, n_fed = _run(
+        route, student, rows, classes, validation, temperature, rng
+    )
     feed = Feed(route, reason, _name_of_fed(classifier), len(rows), n_fed)
+    if route == "native" and _routes.takes_temperature(student):
+        return classifier, feed
     return _at_temperature(classifier, classes, temperature), feed
 
 
-def _run(route, student, rows, classes, validation, rng):
+def _run(route, student, rows, classes, validation, temperature, rng):
     if route == "native":
         if is_native(student):
             return _routes.fit_native(
-                student, rows, classes=classes, validation=validation
-            )
+                student, rows, classes=classes, validation=validation,
+                temperature=temperature,
+            )  # fmt: skip
         from skdistill.students._nets import fit_net
 
         return fit_net(student, rows, classes=classes, validation=validation, rng=rng)

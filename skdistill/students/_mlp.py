@@ -100,12 +100,10 @@ class MLPStudent(SoftTargetClassifier):
 
     device : str, default="auto"
         Where to train: a torch device such as "cpu" or "cuda:0". "auto" takes a GPU
-        where there is one and the net is large enough to gain from it. Up to 200 rows
-        are always fitted on the CPU.
+        where there is one and the net is large enough to gain; few rows take the CPU.
 
     random_state : int, RandomState instance or None, default=None
-        Seeds initial weights, rows held back and order of rows. No global seed is
-        touched.
+        Seeds initial weights, rows held back and order of rows.
 
     verbose : int, default=0
         Above 0, skorch shows each epoch.
@@ -258,8 +256,9 @@ class MLPStudent(SoftTargetClassifier):
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit_soft_targets(
-        self, X, soft_targets, *, classes, sample_weight=None, validation=None
-    ):
+        self, X, soft_targets, *, classes, sample_weight=None, validation=None,
+        temperature=1.0,
+    ):  # fmt: skip
         """Fit on probabilities, by soft cross-entropy.
 
         Parameters
@@ -280,11 +279,17 @@ class MLPStudent(SoftTargetClassifier):
                 default=None
             Rows for early stopping. None holds some of X back.
 
+        temperature : float, default=1.0
+            What the soft targets were tempered with: logits are divided by it in the
+            loss, so that answers are at temperature 1.
+
         Returns
         -------
         self : MLPStudent
         """
-        return self._fit_soft(X, soft_targets, classes, sample_weight, validation)
+        return self._fit_soft(
+            X, soft_targets, classes, sample_weight, validation, temperature=temperature
+        )
 
     @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -377,7 +382,7 @@ class MLPStudent(SoftTargetClassifier):
                 )
         return self.encoder_ if self._is_warm() else super()._fit_encoder(X, weight)
 
-    def _fit_encoded(self, X, P, weight, classes, validation):
+    def _fit_encoded(self, X, P, weight, classes, validation, temperature=1.0):
         warm = self._is_warm()
         if warm and not np.array_equal(classes, self.classes_):
             raise ValueError(
@@ -395,11 +400,11 @@ class MLPStudent(SoftTargetClassifier):
             mask = hold_out(rows, self.validation_fraction, rng)
             if mask.any():
                 rows, held = rows.take(~mask), rows.take(mask)
-        plan = self._plan(settings, len(rows.X), held is not None)
+        plan = self._plan(settings, len(rows.X), held is not None, temperature)
         net = self._make_net(rows, held, settings, plan, rng, warm=warm)
         self._run(net, rows)
 
-    def _plan(self, settings, n_rows, validated):
+    def _plan(self, settings, n_rows, validated, temperature):
         from skdistill.students._torch import Plan
 
         n_steps = settings.n_steps
@@ -410,13 +415,14 @@ class MLPStudent(SoftTargetClassifier):
             n_warmup=min(200, n_steps // 10),
             patience=self.patience if validated else None,
             ema_decay=self.ema_decay,
+            temperature=temperature,
         )
 
     def _prepared(self, X, P, weight, few):
         dtype = np.float64 if few else np.float32
         return training_rows(self.encoder_.transform(X, dtype), P, weight, merge=few)
 
-    def _initial_layers(self, rows, rng, warm):
+    def _initial_layers(self, rows, rng, warm, temperature):
         sizes = [rows.X.shape[1], *self._hidden_sizes(), rows.target.shape[1]]
         if warm:
             fitted = [len(coef) for coef in self.coefs_] + [rows.target.shape[1]]
@@ -434,7 +440,7 @@ class MLPStudent(SoftTargetClassifier):
         intercepts = [np.zeros(n_out) for n_out in sizes[1:]]
         # Before the first step all rows get about the answer that is best for all.
         prior = rows.target.sum(axis=0, dtype=np.float64) / rows.target.sum()
-        intercepts[-1] += np.log(np.maximum(prior, 1e-3))
+        intercepts[-1] += temperature * np.log(np.maximum(prior, 1e-3))
         return coefs, intercepts
 
     def _hidden_sizes(self):
@@ -452,7 +458,7 @@ class MLPStudent(SoftTargetClassifier):
     def _make_net(self, rows, held, settings, plan, rng, *, warm):
         from skdistill.students import _torch
 
-        coefs, intercepts = self._initial_layers(rows, rng, warm)
+        coefs, intercepts = self._initial_layers(rows, rng, warm, plan.temperature)
         dtype = rows.X.dtype
         work = settings.batch_size * sum(coef.size for coef in coefs)
         device = _torch.resolve_device(self.device, work)

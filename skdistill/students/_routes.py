@@ -55,7 +55,7 @@ TWINS = {
 # -- native ----------------------------------------------------------------------------
 
 
-def fit_native(student, rows, *, classes, validation):
+def fit_native(student, rows, *, classes, validation, temperature):
     """Let a student learn from soft targets itself, by its `fit_soft_targets`."""
     takes = inspect.signature(student.fit_soft_targets).parameters
     params = {}
@@ -63,8 +63,16 @@ def fit_native(student, rows, *, classes, validation):
         params["sample_weight"] = rows.weight
     if validation is not None and "validation" in takes:
         params["validation"] = (validation.X, validation.P, validation.weight)
+    if takes_temperature(student):
+        params["temperature"] = temperature
     student.fit_soft_targets(rows.X, rows.P, classes=classes, **params)
     return as_classifier(student, classes), len(rows)
+
+
+def takes_temperature(student):
+    """Tell whether a student undoes the temperature of its targets itself."""
+    method = getattr(student, "fit_soft_targets", None)
+    return method is not None and "temperature" in inspect.signature(method).parameters
 
 
 # -- labelled copies -------------------------------------------------------------------

@@ -48,23 +48,29 @@ class DenseNet(torch.nn.Module):
 
     dtype : torch.dtype
         Of all numbers.
+
+    temperature : float, default=1.0
+        Logits are divided by it while the net learns. They, not their T-th part, have
+        the size of usual logits then: what is left of the initial weights is small
+        beside them.
     """
 
-    def __init__(self, coefs, intercepts, activation, dtype):
+    def __init__(self, coefs, intercepts, activation, dtype, temperature=1.0):
         super().__init__()
         self.activation = activation
+        self.scale = 1.0 / temperature
         self.shapes = [coef.shape for coef in coefs]
         self.weight = torch.nn.Parameter(_flat(coefs, dtype))
         self.bias = torch.nn.Parameter(_flat(intercepts, dtype))
 
     def forward(self, X):
-        """Return logits."""
+        """Return logits, divided by the temperature."""
         weights, biases = self.layers(self.weight, self.bias)
         for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
             X = torch.addmm(bias, X, weight)
             if layer < len(weights) - 1:
                 X = _activate(X, self.activation)
-        return X
+        return X * self.scale
 
     def layers(self, weight, bias):
         """Views of the two vectors as matrices (n_in, n_out) and biases (n_out,)."""
@@ -112,9 +118,16 @@ class DenseNet(torch.nn.Module):
             X = torch.addmm(self._biases[layer], X, self._weights[layer])
             X = _activate_(X, self.activation)
             inputs.append(X)
-        log_q = torch.addmm(self._biases[last], X, self._weights[last]).log_softmax(1)
+        log_q = torch.addmm(
+            self._biases[last],
+            X,
+            self._weights[last],
+            beta=self.scale,
+            alpha=self.scale,
+        ).log_softmax(1)
         loss = torch.dot(target.reshape(-1), log_q.view(-1)).div_(-len(X))
-        # d loss / d logits = w (q - p) / n, with w folded into the target w p.
+        # d loss / d logits = w (q - p) / n, with w folded into the target w p. At
+        # temperature T this is the gradient of T times the loss.
         delta = log_q.exp_()
         if weighted:
             delta.mul_(target.sum(1, keepdim=True))
@@ -188,6 +201,9 @@ class Plan:
 
     annealed : bool
         Whether the learning rate follows warm-up and cosine, or stays.
+
+    temperature : float
+        By which logits are divided.
     """
 
     n_steps: int
@@ -196,6 +212,7 @@ class Plan:
     patience: int | None = None
     ema_decay: float = 0.0
     annealed: bool = True
+    temperature: float = 1.0
 
 
 class StudentNet(NeuralNet):
@@ -382,7 +399,7 @@ def make_net(
     generator = torch.Generator(device=device)
     generator.manual_seed(seed)
     net = StudentNet(
-        DenseNet(coefs, intercepts, activation, dtype),
+        DenseNet(coefs, intercepts, activation, dtype, plan.temperature),
         plan=plan,
         criterion=SoftCrossEntropy,
         optimizer=torch.optim.AdamW,

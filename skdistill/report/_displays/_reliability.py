@@ -273,7 +273,11 @@ class ReliabilityDisplay:
             style = styles[name]
             self.errorbars_[name] = ax.errorbar(
                 curve.confidence, curve.accuracy,
-                yerr=[curve.accuracy - curve.low, curve.high - curve.accuracy],
+                # lists: older matplotlib asks an array of one value for a number
+                yerr=[
+                    (curve.accuracy - curve.low).tolist(),
+                    (curve.high - curve.accuracy).tolist(),
+                ],
                 label=f"{name}, ECE {curve.error:.3f}", color=style.color,
                 marker=style.marker, linestyle=style.linestyle, markersize=5,
                 linewidth=1.5, elinewidth=0.8, capsize=2,

@@ -12,7 +12,6 @@ import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, StratifiedShuffleSplit
 
 from skdistill._training import PLAIN, Settings
-from skdistill.soft_targets import calibrate
 from skdistill.soft_targets._arithmetic import mean_and_se
 
 #: Share of the rows held out for the choice, and the fewest that can decide anything.
@@ -213,17 +212,17 @@ def decide(
     train, test = split
     learnt, held = rows.take(train), rows.take(test)
     note = "in-sample: the teacher may have seen these rows" if in_sample else ""
-    record.add("teacher", held, held.P, note=note)
+    answered = held.only_answered()
+    if len(answered):
+        record.add("teacher", answered, answered.P, note=note)
     if own is not None:
         where = split if rows.at is None else (rows.at[train], rows.at[test])
         with trainer.costs.clock("teacher fits"):
             teacher, P = own.without(*where)
+            learnt = learnt.with_targets(P)
             if calibration.kept:  # by the same method, without the held-out labels
-                calibration = calibrate(
-                    P, learnt.codes, sample_weight=learnt.weight,
-                    method=calibration.method,
-                )  # fmt: skip
-        learnt = learnt.with_targets(calibration(P))
+                calibration = learnt.fit_calibration(calibration.method)
+        learnt = learnt.calibrated(calibration)
     if not learnt.has_two_labels():  # few students could be fitted
         search = search.without_plain()
     with progress.task("choose", search.n_fits) as step:

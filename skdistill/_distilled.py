@@ -42,7 +42,6 @@ from skdistill.soft_targets import (
     METHODS,
     Calibration,
     align_columns,
-    calibrate,
     check_soft_targets,
     teacher_probabilities,
 )
@@ -171,6 +170,10 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         Rows that the teacher was asked about, out-of-bag votes and answers that
         `memory` had apart; rows without labels that the student was fitted on.
 
+    n_unanswered_rows_ : int
+        Rows that the teacher left unanswered (NaN as a whole). Training rows among them
+        are learnt from by their label alone; those without a label are left out.
+
     fit_seconds_ : dict of str to float
         Seconds that `fit` spent on "teacher fits", "teacher answers", "new rows" (drawn
         for the teacher to label) and "students".
@@ -296,7 +299,8 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
 
         soft_targets : array-like of shape (n_samples, n_classes), default=None
             The teacher's probabilities for X, columns in the order of `classes_` or of
-            `classes`: the teacher is not called on these rows, and not fitted.
+            `classes`, NaN in rows without an answer: the teacher is not called on these
+            rows, and not fitted.
             GridSearchCV and cross_validate slice it along with X.
 
         classes : array-like of shape (n_classes,), default=None
@@ -347,11 +351,12 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
             self.transfer, X_transfer, X, make_student(),
             can_ask=use_as_it_is or soft_targets is None,
         )  # fmt: skip
+        _input.warn_once(self, "pool", _input.other_pool(self, X, samplers))
         progress, costs = FitProgress(self, X, y, self.verbose), Costs()
         self.fit_seconds_ = costs.seconds
 
         # What the teacher says of these rows, and whether it may have seen the answers.
-        self.n_teacher_rows_ = 0
+        self.n_teacher_rows_ = self.n_unanswered_rows_ = 0
         own, in_sample = None, False
         if soft_targets is None and not use_as_it_is:
             with costs.clock("teacher fits"):
@@ -360,26 +365,21 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         else:
             with costs.clock("teacher answers"):
                 P = self._targets_of_others(X, soft_targets, given, columns, progress)
-            looks = codes is not None and _input.is_worth_a_look(self)
-            in_sample = looks and looks_memorised(P, codes, X)
+        rows = Rows(X, codes, P, weight, groups)
+        known = rows.only_answered()
+        _input.check_answers(len(known), len(rows))
+        if own is None and codes is not None and _input.is_worth_a_look(self):
+            in_sample = looks_memorised(known.P, known.codes, known.X)
             if in_sample:
                 _input.warn_once(self, "leak", _input.leak_text(soft_targets))
-        rows = Rows(X, codes, P, weight, groups)
-        rows = rows.labelled()
 
         # Probabilities that fit the labels, before anybody learns from them.
-        self.calibration_ = Calibration()
-        enough = self.calibrate != "auto" or len(rows) >= MIN_CALIBRATION_ROWS
-        if (
-            self.calibrate is not None
-            and codes is not None
-            and enough
-            and not in_sample
-        ):
-            self.calibration_ = calibrate(
-                rows.P, rows.codes, sample_weight=rows.weight, method=self.calibrate
-            )
-        rows = rows.with_targets(self.calibration_(rows.P))
+        self.calibration_, rows = Calibration(), rows.teaching()
+        enough = self.calibrate != "auto" or len(known) >= MIN_CALIBRATION_ROWS
+        wanted = self.calibrate is not None and enough
+        if wanted and codes is not None and not in_sample:
+            self.calibration_ = rows.fit_calibration(self.calibrate)
+        rows = rows.calibrated(self.calibration_)
 
         # Settings, tried on rows that no candidate is fitted on.
         def ask(teacher, X):
@@ -409,6 +409,9 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         if own is not None:
             self.n_teacher_rows_ += own.n_asked
         self._fit_student(best, rows, trainer, source, record, progress)
+        _input.warn_once(
+            self, "unanswered", _input.unanswered_text(self.n_unanswered_rows_)
+        )
         progress.end()
         return self
 
@@ -427,11 +430,13 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
             teacher = remembering(self)
         known = getattr(teacher, "n_rows_asked_", None)
         P = teacher_probabilities(
-            teacher, X, classes=self.classes_, teacher_classes=teacher_classes
-        )
+            teacher, X, classes=self.classes_, teacher_classes=teacher_classes,
+            allow_abstentions=True,
+        )  # fmt: skip
         self.n_teacher_rows_ += (
             len(P) if known is None else teacher.n_rows_asked_ - known
         )
+        self.n_unanswered_rows_ += _input.n_unanswered(P)
         return P
 
     def _cross_fit(self, X, y, codes, routed, seed, progress):
@@ -450,8 +455,10 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         self.teacher_ = None if teacher_classes is None else self._teacher
         if soft_targets is not None:
             P = check_soft_targets(
-                soft_targets, n_samples=num_samples(X), n_classes=len(columns)
-            )
+                soft_targets, n_samples=num_samples(X), n_classes=len(columns),
+                allow_abstentions=True,
+            )  # fmt: skip
+            self.n_unanswered_rows_ += _input.n_unanswered(P)
             return align_columns(P, columns, self.classes_)
         _input.warn_once(self, "columns", _labelling.other_columns(self._teacher, X))
         with progress.task("label rows") as step:

@@ -17,7 +17,10 @@ from skdistill._labelling import check_teacher, fit_parameters, is_fitted, with_
 from skdistill._new_rows import automatic_samplers
 from skdistill.students import LogisticStudent, MLPStudent
 from skdistill.students._base import check_weight
-from skdistill.transfer import UnlabelledPool, check_pool
+from skdistill.transfer import UnlabelledPool, check_pool, pool_shift
+
+#: From this area under the ROC curve on, a pool counts as unlike the training rows.
+OTHER_POOL_AUC = 0.9
 
 #: Warnings given to the clones of one estimator.
 _GIVEN = set()
@@ -190,17 +193,65 @@ def resolve_samplers(transfer, X_transfer, X, student, *, can_ask):
     return {type(transfer).__name__: transfer} if is_given else {}, is_given
 
 
+def n_unanswered(P):
+    """Count the rows that a teacher left unanswered."""
+    return int(np.isnan(P).any(axis=1).sum())
+
+
+def check_answers(n_answered, n_rows):
+    """Check that the teacher answered some of the training rows."""
+    if n_answered == 0:
+        raise ValueError(
+            "The teacher must answer at least one row of X, got NaN for all of its "
+            f"{n_rows} rows. Ask it for one row by hand: teacher.predict_proba(X[:1])."
+        )
+
+
+def unanswered_text(n_rows):
+    """Text of the warning on rows without an answer, empty where there are none."""
+    if n_rows == 0:
+        return ""
+    return (
+        f"The teacher left {n_rows} rows without an answer (NaN). Training rows among "
+        "them teach by their labels alone, rows without labels are left out."
+    )
+
+
 def is_worth_a_look(estimator):
     """Tell whether to look for a leak.
 
     Where nothing depends on the answer, one look is enough for all clones of an
     estimator: in a search they have the same teacher.
     """
-    token = (getattr(estimator, "_clone_token", None), "looked")
-    is_first = not estimator._is_clone or token not in _GIVEN
-    _GIVEN.add(token)
+    is_first = _is_first_look(estimator, "looked")
     choices = (estimator.alpha, estimator.temperature, estimator.transfer)
     return is_first or estimator.calibrate is not None or "auto" in choices
+
+
+def _is_first_look(estimator, kind):
+    token = (getattr(estimator, "_clone_token", None), kind)
+    is_first = not estimator._is_clone or token not in _GIVEN
+    _GIVEN.add(token)
+    return is_first
+
+
+def other_pool(estimator, X, samplers):
+    """Text of the warning on a pool that is unlike X, empty where it is not.
+
+    One look is enough for all clones of an estimator.
+    """
+    pools = [s.X for s in samplers.values() if isinstance(s, UnlabelledPool)]
+    if not pools or not _is_first_look(estimator, "looked at the pool"):
+        return ""
+    auc = pool_shift(X, pools[0])
+    if not auc >= OTHER_POOL_AUC:
+        return ""
+    return (
+        "X_transfer is unlike X: a quick classifier tells their rows apart with an "
+        f"area under the ROC curve of {auc:.2f} (.50 if they were alike). A student "
+        "learns most from rows like those that it will meet. Try without them, and "
+        "compare on labelled rows that were set aside."
+    )
 
 
 def warn_once(estimator, kind, text):

@@ -7,16 +7,12 @@ says otherwise.
 """
 
 import numpy as np
-from scipy import sparse
 from sklearn import config_context
-from sklearn.ensemble import ExtraTreesClassifier
-from sklearn.feature_extraction.text import HashingVectorizer
-from sklearn.linear_model import SGDClassifier
 from sklearn.model_selection import cross_val_predict
-from sklearn.pipeline import make_pipeline
 
 from skdistill._compat import num_samples, safe_indexing
 from skdistill._frames import is_text, numeric_view, row_keys
+from skdistill._quick_model import quick_model
 
 #: Folds in which the independent model answers.
 N_FOLDS = 3
@@ -81,7 +77,7 @@ def _compare(P, codes, X, pool, n_rows, min_surprises, seed):
         return False
     usual = counts[codes[rows]] >= N_FOLDS  # every fold needs some rows of each class
     rows, wrong = rows[usual], wrong[usual]
-    model, X_rows = _quick_model(safe_indexing(X, rows), seed)
+    model, X_rows = quick_model(safe_indexing(X, rows), seed)
     if model is None or np.unique(codes[rows]).size < 2:
         return False
     # What the user routes to teacher and splitter does not concern the quick model.
@@ -117,16 +113,3 @@ def _contradicted(X, codes):
     for key, code in zip(keys, codes.tolist(), strict=True):
         labels.setdefault(key, set()).add(code)
     return np.array([len(labels[key]) > 1 for key in keys])
-
-
-def _quick_model(X, seed):
-    """Return a model that fits in a moment on such rows, and the rows for it."""
-    linear = SGDClassifier(loss="log_loss", random_state=seed)
-    if is_text(X):
-        return make_pipeline(HashingVectorizer(n_features=2**14), linear), X
-    if sparse.issparse(X):
-        return linear, X
-    table = numeric_view(X)
-    if table is None:
-        return None, X
-    return ExtraTreesClassifier(30, random_state=seed), table

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.base import clone
 
-from skdistill._compat import num_samples
+from skdistill._compat import num_samples, safe_indexing
 from skdistill._frames import as_frame
 from skdistill.students import (
     LogisticStudent,
@@ -114,8 +114,8 @@ class TransferSource:
         if isinstance(sampler, UnlabelledPool):
             if id(teacher) not in self._pool_answers:  # asked once per teacher
                 self._pool_answers[id(teacher)] = self.ask(teacher, sampler.X)
-            P = calibration(self._pool_answers[id(teacher)])
-            return NewRows(sampler.X, P, held)
+            P = self._pool_answers[id(teacher)]
+            return _answered(sampler.X, P, calibration, held)
         n_rows = len(rows) - len(held)
         n_drawn = rows_to_draw(student, n_rows, n_columns(rows.X))
         if n_drawn == 0 and self.is_given:  # asked for with a student that seldom gains
@@ -126,7 +126,17 @@ class TransferSource:
             X = sampler.sample(n_drawn, random_state=rng)
         if num_samples(X) == 0:
             return None
-        return NewRows(X, calibration(self.ask(teacher, X)), held)
+        return _answered(X, self.ask(teacher, X), calibration, held)
+
+
+def _answered(X, P, calibration, held):
+    """New rows without those that the teacher left unanswered; None if none is left."""
+    at = np.flatnonzero(np.isfinite(P).all(axis=1))
+    if len(at) == 0:
+        return None
+    if len(at) < len(P):
+        X, P = safe_indexing(X, at), P[at]
+    return NewRows(X, calibration(P), held)
 
 
 def automatic_samplers(X, student):

@@ -6,7 +6,7 @@ import numpy as np
 
 from skdistill._compat import safe_indexing
 from skdistill._frames import concat_rows
-from skdistill.soft_targets import kl_rows, log_loss_rows, mix, one_hot
+from skdistill.soft_targets import calibrate, kl_rows, log_loss_rows, mix, one_hot
 from skdistill.students import Feed, fit_on_labels, fit_student, last_step
 
 
@@ -80,16 +80,37 @@ class Rows:
             at if self.at is None else self.at[at],
         )
 
-    def labelled(self):
-        """Return the rows that count: labelled by the teacher, and not of weight 0."""
-        counts = np.isfinite(self.P).all(axis=1)
+    @property
+    def answered(self):
+        """Mask of the rows for which there are probabilities of the teacher."""
+        return np.isfinite(self.P).all(axis=1)
+
+    def teaching(self):
+        """Return the rows that say something, by label or teacher; none of weight 0."""
+        counts = self.answered if self.codes is None else np.ones(len(self), bool)
         if self.weight is not None and self.weight.any():
-            counts &= self.weight > 0
+            counts = counts & (self.weight > 0)
         return self if counts.all() else self.take(np.flatnonzero(counts))
+
+    def only_answered(self):
+        """Return the rows for which there are probabilities of the teacher."""
+        answered = self.answered
+        return self if answered.all() else self.take(np.flatnonzero(answered))
 
     def with_targets(self, P):
         """Return the same rows with other probabilities."""
         return replace(self, P=P)
+
+    def fit_calibration(self, method):
+        """Fit a calibration of the teacher's probabilities to the labels."""
+        rows = self.only_answered()
+        return calibrate(rows.P, rows.codes, sample_weight=rows.weight, method=method)
+
+    def calibrated(self, calibration):
+        """Return the same rows with calibrated probabilities."""
+        P, answered = np.array(self.P), self.answered
+        P[answered] = calibration(P[answered])
+        return self.with_targets(P)
 
     def without(self, at):
         """Return the rows at all other positions."""
@@ -103,9 +124,14 @@ class Rows:
         return len(codes) > 0 and bool(np.ptp(codes))
 
     def targets(self, alpha):
-        """Mix the teacher's probabilities with the labels, where there are any."""
-        hard = None if self.codes is None else one_hot(self.codes, self.P.shape[1])
-        return mix(self.P, hard, alpha)
+        """Mix the teacher's probabilities with the labels, where there are any.
+
+        A row that the teacher left unanswered has its label alone.
+        """
+        if self.codes is None:
+            return mix(self.P, None, alpha)
+        hard = one_hot(self.codes, self.P.shape[1])
+        return mix(np.where(self.answered[:, None], self.P, hard), hard, alpha)
 
     def losses(self, Q):
         """Log-loss of each row, or divergence from the teacher without labels."""

@@ -899,7 +899,7 @@ class Broken(GaussianNB):
 @pytest.mark.parametrize(
     ("spoil", "match"),
     [
-        (lambda P: np.where(np.arange(len(P))[:, None] == 3, np.nan, P), "NaN.*row 3"),
+        (lambda P: np.where(np.eye(len(P), P.shape[1], -3), np.nan, P), "NaN.*row 3"),
         (lambda P: P - 0.5, "between 0 and 1.*softmax"),
         (lambda P: P * 0.9, "sum to 1"),
         (lambda P: P[:, :2], "must have shape"),

@@ -9,7 +9,9 @@ from skdistill._compat import num_samples, safe_indexing
 from skdistill.soft_targets._checks import align_columns, check_soft_targets
 
 
-def teacher_probabilities(teacher, X, *, classes, teacher_classes=None):
+def teacher_probabilities(
+    teacher, X, *, classes, teacher_classes=None, allow_abstentions=False
+):
     """Call a teacher's predict_proba, check the answer and align it to `classes`.
 
     Parameters
@@ -26,6 +28,9 @@ def teacher_probabilities(teacher, X, *, classes, teacher_classes=None):
     teacher_classes : ndarray, default=None
         Labels of the teacher's columns; None means ``teacher.classes_``.
 
+    allow_abstentions : bool, default=False
+        Whether the teacher may leave rows unanswered: NaN as a whole.
+
     Returns
     -------
     P : ndarray of shape (n_samples, n_classes)
@@ -37,6 +42,7 @@ def teacher_probabilities(teacher, X, *, classes, teacher_classes=None):
         n_samples=num_samples(X),
         n_classes=len(teacher_classes),
         name=f"The probabilities of the teacher {type(teacher).__name__}",
+        allow_abstentions=allow_abstentions,
     )
     return align_columns(P, teacher_classes, classes)
 
@@ -136,7 +142,9 @@ def _label_fold(teacher, X, y, train, test, classes, fit_params, keep):
         teacher = DummyClassifier(strategy="prior")
         sliced = {}
     teacher.fit(safe_indexing(X, train), y_train, **sliced)
-    P = teacher_probabilities(teacher, safe_indexing(X, test), classes=classes)
+    P = teacher_probabilities(
+        teacher, safe_indexing(X, test), classes=classes, allow_abstentions=True
+    )
     return P, teacher if keep else None
 
 

@@ -6,7 +6,9 @@ import numpy as np
 ROW_SUM_TOLERANCE = 1e-3
 
 
-def check_soft_targets(soft_targets, *, n_samples, n_classes, name="soft_targets"):
+def check_soft_targets(
+    soft_targets, *, n_samples, n_classes, name="soft_targets", allow_abstentions=False
+):
     """Check probabilities and return them as normalised float64.
 
     Parameters
@@ -21,10 +23,13 @@ def check_soft_targets(soft_targets, *, n_samples, n_classes, name="soft_targets
     name : str, default="soft_targets"
         How to call the array in error messages.
 
+    allow_abstentions : bool, default=False
+        Whether rows of NaN only pass: those that the teacher left unanswered.
+
     Returns
     -------
     soft_targets : ndarray of shape (n_samples, n_classes)
-        Rows sum to 1 exactly up to rounding.
+        Rows sum to 1 exactly up to rounding, or are NaN as a whole.
 
     Raises
     ------
@@ -40,8 +45,7 @@ def check_soft_targets(soft_targets, *, n_samples, n_classes, name="soft_targets
             f"{n_classes}), got {type(soft_targets).__name__} that does not convert to "
             "float. Pass the output of the teacher's predict_proba."
         ) from error
-    one_column = n_classes == 2 and P.shape in {(n_samples,), (n_samples, 1)}
-    if one_column:
+    if n_classes == 2 and P.shape in {(n_samples,), (n_samples, 1)}:
         P = P.reshape(n_samples, 1)
     elif P.shape != (n_samples, n_classes):
         raise ValueError(
@@ -49,7 +53,8 @@ def check_soft_targets(soft_targets, *, n_samples, n_classes, name="soft_targets
             f"{n_classes}), got {P.shape!r}. Pass one row for each row of X and one "
             "column for each class."
         )
-    finite = np.isfinite(P).all(axis=1)
+    abstained = np.isnan(P).all(axis=1) & allow_abstentions
+    finite = np.isfinite(P).all(axis=1) | abstained
     if not finite.all():
         rows = np.flatnonzero(~finite)
         raise ValueError(
@@ -57,10 +62,23 @@ def check_soft_targets(soft_targets, *, n_samples, n_classes, name="soft_targets
             f"rows (first: row {rows[0]}). Leave these rows out, or ask the teacher "
             "again."
         )
+    if abstained.any():
+        checked = np.full((n_samples, n_classes), np.nan)
+        rows = np.flatnonzero(~abstained)
+        checked[rows] = _check_values(P[rows], n_classes, name, rows)
+        return checked
+    return _check_values(P, n_classes, name, range(n_samples))
+
+
+def _check_values(P, n_classes, name, rows):
+    """Check finite values, and return both columns of normalised ones.
+
+    `rows` holds the number of each row in what the user gave.
+    """
     low, high = P.min(initial=0.0), P.max(initial=1.0)
     if low < -ROW_SUM_TOLERANCE or high > 1 + ROW_SUM_TOLERANCE:
         bad = float(low if low < -ROW_SUM_TOLERANCE else high)
-        row = int(np.flatnonzero((bad == P).any(axis=1))[0])
+        row = int(rows[np.flatnonzero((bad == P).any(axis=1))[0]])
         raise ValueError(
             f"{name} must lie between 0 and 1, got {bad!r} in row {row}. Pass "
             "probabilities, not scores or log-probabilities: scipy.special.softmax "
@@ -68,16 +86,16 @@ def check_soft_targets(soft_targets, *, n_samples, n_classes, name="soft_targets
             "into them."
         )
     P = np.clip(P, 0.0, 1.0)
-    if one_column:
+    if P.shape[1] < n_classes:  # the second of two classes
         return np.column_stack([1.0 - P, P])
     total = P.sum(axis=1, keepdims=True)
     off = np.abs(total - 1.0).ravel()
     if off.max(initial=0.0) > ROW_SUM_TOLERANCE:
-        row = int(off.argmax())
+        worst = int(off.argmax())
         raise ValueError(
             f"{name} must sum to 1 in each row (within {ROW_SUM_TOLERANCE}), got "
-            f"{float(total[row, 0])!r} in row {row}. Divide each row by its sum if the "
-            "values are unnormalised probabilities."
+            f"{float(total[worst, 0])!r} in row {int(rows[worst])}. Divide each row by "
+            "its sum if the values are unnormalised probabilities."
         )
     P /= total
     return P

@@ -11,6 +11,8 @@ from skdistill.transfer._manifold import off_manifold_rate
 from skdistill.transfer._masking import MaskingSampler
 from skdistill.transfer._munge import MungeSampler
 from skdistill.transfer._pool import UnlabelledPool, check_pool
+from skdistill.transfer._selection import select_for_labelling
+from skdistill.transfer._shift import pool_shift
 from skdistill.transfer._thresholds import ThresholdSampler
 
 __all__ = [
@@ -22,4 +24,6 @@ __all__ = [
     "UnlabelledPool",
     "check_pool",
     "off_manifold_rate",
+    "pool_shift",
+    "select_for_labelling",
 ]

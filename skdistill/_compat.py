@@ -8,7 +8,12 @@ from sklearn.base import _clone_parametrized as clone_parametrized
 from sklearn.base import _fit_context as fit_context
 from sklearn.metrics._scorer import _BaseScorer as BaseScorer
 from sklearn.utils import _safe_indexing as safe_indexing
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    validate_parameter_constraints,
+)
 from sklearn.utils.metadata_routing import _routing_enabled as routing_enabled
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 from sklearn.utils.validation import _check_y as check_y
@@ -40,6 +45,16 @@ def callback_context(estimator):
 def boosted_trees(model):
     """Trees of a histogram-based booster, a list a step; None for other models."""
     return getattr(model, "_predictors", None)
+
+
+def boosting_baseline(model):
+    """What a histogram-based booster starts from, of shape (n_trees_per_step,)."""
+    return np.asarray(model._baseline_prediction).ravel()
+
+
+def boosting_link(model):
+    """Name of the link between a histogram-based booster's trees and its answer."""
+    return type(model._loss.link).__name__
 
 
 def histogram_splits(model):
@@ -75,6 +90,8 @@ __all__ = [
     "Interval",
     "StrOptions",
     "boosted_trees",
+    "boosting_baseline",
+    "boosting_link",
     "callback_context",
     "check_sample_weight",
     "check_y",
@@ -86,4 +103,5 @@ __all__ = [
     "num_samples",
     "routing_enabled",
     "safe_indexing",
+    "validate_parameter_constraints",
 ]

@@ -61,7 +61,8 @@ def test_select_auto_avoids_twins_that_uncertainty_takes():
         for name in ("auto", "uncertainty")
     )
     assert (greedy < 20).all()
-    assert (auto < 20).sum() == 1
+    # the picked half: among the 25 most uncertain are 5 that are not twins
+    assert (auto[:5] < 20).sum() == 1
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

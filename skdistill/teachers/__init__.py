@@ -1,11 +1,13 @@
 """Teachers that scikit-learn lacks, and a store of answers: each row is asked once.
 
-:class:`AveragedTeacher` lets several classifiers answer as one, :class:`CachedTeacher`
-wraps a fitted classifier, and :class:`AnswerStore` is the file of its answers.
+:class:`ChatTeacher` asks a language model behind an API. :class:`AveragedTeacher` lets
+several classifiers answer as one, :class:`CachedTeacher` wraps a fitted classifier, and
+:class:`AnswerStore` is the file of answers.
 """
 
 from skdistill.teachers._average import AveragedTeacher
 from skdistill.teachers._cached import CachedTeacher
+from skdistill.teachers._chat import ChatTeacher
 from skdistill.teachers._store import AnswerStore
 
-__all__ = ["AnswerStore", "AveragedTeacher", "CachedTeacher"]
+__all__ = ["AnswerStore", "AveragedTeacher", "CachedTeacher", "ChatTeacher"]

@@ -56,6 +56,9 @@ class Database:
     version : int
         Number of the schema, kept as ``user_version``.
 
+    migrations : dict
+        For each version after the first, the statements that make it of the one before.
+
     timeout : float
         Seconds to wait for other writers.
 
@@ -64,8 +67,9 @@ class Database:
         and returns the number of rows.
     """
 
-    def __init__(self, path, *, schema, version, timeout, rescue):
+    def __init__(self, path, *, schema, version, migrations, timeout, rescue):
         self.path, self.schema, self.version = path, schema, version
+        self.migrations = migrations
         self.timeout, self.rescue = timeout, rescue
         self._connection = self._file_id = None
         self._turn = threading.RLock()
@@ -173,6 +177,8 @@ class Database:
                 lambda: connection.execute("PRAGMA journal_mode = WAL"), self.timeout
             )
             transact(connection, self._make_tables, write=True)
+        if _version(connection) < self.version:
+            transact(connection, self._migrate, write=True)
         # A commit outlives a power cut too: answers may have been paid for.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA cache_size = -65536")  # KiB
@@ -183,6 +189,13 @@ class Database:
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {self.version}")
+
+    def _migrate(self, connection):
+        """Bring the tables of an older version up to date, unless that is done."""
+        for number in range(_version(connection) + 1, self.version + 1):
+            for statement in self.migrations[number]:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {self.version}")
 
     def _is_new(self, connection):
         """Tell whether tables are still to be made; raise if they are not ours."""
@@ -267,6 +280,10 @@ class Database:
             UserWarning,
             stacklevel=5,
         )
+
+
+def _version(connection):
+    return connection.execute("PRAGMA user_version").fetchone()[0]
 
 
 def _code(error):

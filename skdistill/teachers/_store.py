@@ -1,45 +1,40 @@
 """A file of teachers' answers: each row is asked once, over all processes and days."""
 
 import os
-import sqlite3
 import threading
 import time
-import uuid
 import warnings
-from hashlib import blake2b
 
 import numpy as np
 
+from skdistill.teachers._claims import Claim, claimed
 from skdistill.teachers._database import Database
-from skdistill.teachers._owners import is_dead, this_process
-from skdistill.teachers._row_keys import KEY_BYTES
-
-SCHEMA_VERSION = 1
-
-_SCHEMA = [
-    "CREATE TABLE teachers (id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE, "
-    "rows_asked INTEGER NOT NULL DEFAULT 0)",
-    "CREATE TABLE answers (teacher INTEGER NOT NULL, key BLOB NOT NULL, record BLOB "
-    "NOT NULL, PRIMARY KEY (teacher, key)) WITHOUT ROWID",
-    "CREATE TABLE claims (id TEXT PRIMARY KEY, teacher INTEGER NOT NULL, owner TEXT "
-    "NOT NULL, expires REAL NOT NULL, keys BLOB NOT NULL)",
-    "CREATE TABLE notes (name BLOB PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID",
-]
-_PUT_ANSWER = "INSERT OR REPLACE INTO answers VALUES (?, ?, ?)"
-_PUT_NOTE = "INSERT OR REPLACE INTO notes VALUES (?, ?)"
-
-#: Stands for the fingerprint in the checksum of a note.
-_NOTES = "notes"
+from skdistill.teachers._outcomes import (
+    count_outcomes,
+    delete_outcomes,
+    read_outcomes,
+    write_outcomes,
+)
+from skdistill.teachers._owners import this_process
+from skdistill.teachers._store_files import export_rows, import_rows
+from skdistill.teachers._store_rows import (
+    DOUBLE,
+    MIGRATIONS,
+    NOTES,
+    PUT_ANSWER,
+    PUT_NOTE,
+    SCHEMA,
+    SCHEMA_VERSION,
+    opened,
+    person_of,
+    read,
+    rescue,
+    sealed,
+    teacher_id,
+)
 
 #: Seconds between looks at what another process is doing: first and longest.
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.5
-
-#: Bytes of the checksum in front of every record.
-_CHECK_BYTES = 8
-#: Keys looked up by one statement.
-_KEYS_PER_QUERY = 1000
-#: How doubles are kept, whatever the machine.
-_DOUBLE = np.dtype("<f8")
 
 
 class AnswerStore:
@@ -49,7 +44,8 @@ class AnswerStore:
     the key of its row (:func:`~skdistill.teachers._row_keys.row_keys`) and the
     fingerprint of its teacher; it is kept as raw float64 with a checksum of its own, so
     that a flipped bit becomes a question asked again, never a wrong answer. What
-    `put_many` returned from survives a killed process and a power cut.
+    `put_many` returned from survives a killed process and a power cut. Questions that
+    cost money have an outcome besides, answered or not: see `inspect`.
 
     A file that is damaged, or no database at all, is renamed to ``<path>.damaged-1``
     (-2, ...) with a warning; a new one is begun with the answers that can still be
@@ -92,10 +88,11 @@ class AnswerStore:
         self._warned = False
         self._database = Database(
             self.path,
-            schema=_SCHEMA,
+            schema=SCHEMA,
             version=SCHEMA_VERSION,
+            migrations=MIGRATIONS,
             timeout=timeout,
-            rescue=_rescue,
+            rescue=rescue,
         )
 
     def __repr__(self):
@@ -136,7 +133,7 @@ class AnswerStore:
             Answers, NaN where there is none; without columns if none is found.
         """
         answers, damaged = self._database.run(
-            lambda connection: _read(connection, fingerprint, keys)
+            lambda connection: read(connection, fingerprint, keys)
         )
         if damaged:
             self._drop(fingerprint, damaged)
@@ -146,11 +143,11 @@ class AnswerStore:
         with self._counting:
             self._hits += n_found
             self._misses += len(keys) - n_found
-        width = len(next(iter(answers.values()), b"")) // _DOUBLE.itemsize
+        width = len(next(iter(answers.values()), b"")) // DOUBLE.itemsize
         P = np.full((len(keys), width), np.nan)
         if n_found:
             values = b"".join(row for row in rows if row is not None)
-            P[found] = np.frombuffer(values, dtype=_DOUBLE).reshape(n_found, width)
+            P[found] = np.frombuffer(values, dtype=DOUBLE).reshape(n_found, width)
         return found, P
 
     def put_many(self, fingerprint, keys, P, *, claim=None):
@@ -172,23 +169,23 @@ class AnswerStore:
         claim : Claim, default=None
             Claim on these rows; it ends.
         """
-        P = np.ascontiguousarray(P, dtype=_DOUBLE)
+        P = np.ascontiguousarray(P, dtype=DOUBLE)
         if P.ndim != 2 or len(P) != len(keys):
             raise ValueError(
                 f"P must have one row for each of the {len(keys)} keys, got shape "
                 f"{P.shape!r}. Pass one row of probabilities for each row asked."
             )
-        person, data = _person(fingerprint), P.tobytes()
-        width = P.shape[1] * _DOUBLE.itemsize
+        person, data = person_of(fingerprint), P.tobytes()
+        width = P.shape[1] * DOUBLE.itemsize
         records = sorted(
-            (keys[i], _sealed(person, keys[i], data[i * width : (i + 1) * width]))
+            (keys[i], sealed(person, keys[i], data[i * width : (i + 1) * width]))
             for i in np.flatnonzero(np.isfinite(P).all(axis=1)).tolist()
         )
 
         def write(connection):
-            teacher = _teacher_id(connection, fingerprint, create=True)
+            teacher = teacher_id(connection, fingerprint, create=True)
             connection.executemany(
-                _PUT_ANSWER, ((teacher, key, record) for key, record in records)
+                PUT_ANSWER, ((teacher, key, record) for key, record in records)
             )
             connection.execute(
                 "UPDATE teachers SET rows_asked = rows_asked + ? WHERE id = ?",
@@ -214,14 +211,49 @@ class AnswerStore:
             )
 
         def delete(connection):
-            _, damaged = _read(connection, fingerprint, keys)
-            teacher = _teacher_id(connection, fingerprint)
+            _, damaged = read(connection, fingerprint, keys)
+            teacher = teacher_id(connection, fingerprint)
             connection.executemany(
                 "DELETE FROM answers WHERE teacher = ? AND key = ?",
                 ((teacher, key) for key in damaged),
             )
 
         self._database.run(delete, write=True)
+
+    # -- outcomes ----------------------------------------------------------------------
+
+    def put_outcomes(self, entries):
+        """Keep what became of questions, all or none; safe when this returns.
+
+        Parameters
+        ----------
+        entries : list of (str, bytes, Outcome)
+            Fingerprint of the teacher, key of the row, and what became of it. Attempts,
+            tokens and costs add up with those of earlier attempts.
+        """
+        self._database.run(
+            lambda connection: write_outcomes(connection, entries), write=True
+        )
+
+    def get_outcomes(self, fingerprint, keys):
+        """Look up what became of questions.
+
+        Parameters
+        ----------
+        fingerprint : str
+            Identity of the teacher.
+
+        keys : list of bytes
+            Keys of rows.
+
+        Returns
+        -------
+        outcomes : dict
+            An Outcome for each key of which something is known.
+        """
+        return self._database.run(
+            lambda connection: read_outcomes(connection, fingerprint, keys)
+        )
 
     # -- claims ------------------------------------------------------------------------
 
@@ -249,10 +281,10 @@ class AnswerStore:
         claim = Claim(self)
 
         def take(connection):
-            teacher = _teacher_id(connection, fingerprint, create=True)
-            taken = _claimed(connection, teacher)
+            teacher = teacher_id(connection, fingerprint, create=True)
+            taken = claimed(connection, teacher)
             free = [key for key in keys if key not in taken][:limit]
-            answers, _ = _read(connection, fingerprint, free)
+            answers, _ = read(connection, fingerprint, free)
             granted = [key for key in free if key not in answers]
             if granted:
                 expires = time.time() + self.claim_timeout
@@ -332,7 +364,7 @@ class AnswerStore:
                 "SELECT record FROM notes WHERE name = ?", (name,)
             ).fetchone()
         )
-        return None if row is None else _opened(_person(_NOTES), name, row[0])
+        return None if row is None else opened(person_of(NOTES), name, row[0])
 
     def put_note(self, name, data):
         """Note something beside the answers.
@@ -345,9 +377,9 @@ class AnswerStore:
         data : bytes
             The note.
         """
-        record = _sealed(_person(_NOTES), name, data)
+        record = sealed(person_of(NOTES), name, data)
         self._database.run(
-            lambda connection: connection.execute(_PUT_NOTE, (name, record)),
+            lambda connection: connection.execute(PUT_NOTE, (name, record)),
             write=True,
         )
 
@@ -390,158 +422,115 @@ class AnswerStore:
         )
         return {**counts, "bytes": size, "hits": self._hits, "misses": self._misses}
 
-    def purge(self, fingerprint=None):
-        """Delete answers, and give the space back.
+    def inspect(self, fingerprint=None):
+        """What became of the questions, and what they cost.
+
+        Answers that `put_many` kept are not among them.
 
         Parameters
         ----------
-        fingerprint : str, default=None
-            Identity of the teacher whose answers go; None means all.
+        fingerprint : str or list of str, default=None
+            Identities of teachers; None means all.
+
+        Returns
+        -------
+        counts : dict
+            ``outcomes``, a dict of counts by outcome ("answered", "unusable",
+            "refused", "rejected", "failed", and "probed" for questions about the server
+            itself); ``attempts``, ``calls``, ``prompt_tokens``, ``completion_tokens``
+            and ``cost``, sums over all processes and days.
         """
-        which, values = "", ()
-        if fingerprint is not None:
-            which, values = " WHERE fingerprint = ?", (fingerprint,)
+        fingerprints = as_list(fingerprint)
+        return self._database.run(
+            lambda connection: count_outcomes(connection, fingerprints)
+        )
 
-        def delete(connection):
-            connection.execute(
-                "DELETE FROM answers WHERE teacher IN "
-                f"(SELECT id FROM teachers{which})",
-                values,
-            )
-            connection.execute(f"UPDATE teachers SET rows_asked = 0{which}", values)
+    def purge(self, fingerprint=None, *, outcome=None):
+        """Delete answers and outcomes, and give the space back.
 
-        self._database.run(delete, write=True)
+        Parameters
+        ----------
+        fingerprint : str or list of str, default=None
+            Identities of the teachers whose answers go; None means all.
+
+        outcome : str or list of str, default=None
+            Only what came out like that: "failed", say, to have those rows asked again.
+            None means all.
+        """
+        fingerprints = as_list(fingerprint)
+        self._database.run(
+            lambda connection: delete_outcomes(
+                connection, fingerprints, as_list(outcome)
+            ),
+            write=True,
+        )
         self._database.vacuum()
 
+    def export_parquet(self, path, fingerprint=None):
+        """Write outcomes and answers to a Parquet file (needs pyarrow).
 
-class Claim:
-    """Rows that one caller may ask; free again at the end of a ``with`` block.
+        A row a question: fingerprint, key, outcome, attempts, calls, tokens, cost,
+        masses and the answer. Neither rows nor replies are in it: a key tells nothing.
 
-    Attributes
-    ----------
-    keys : list of bytes
-        Keys of the rows; empty where nothing was granted.
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
 
-    is_open : bool
-        Whether it still holds.
-    """
+        fingerprint : str or list of str, default=None
+            Identities of teachers; None means all.
 
-    def __init__(self, store):
-        self.store, self.id = store, uuid.uuid4().hex
-        self.keys, self.is_open = [], False
+        Returns
+        -------
+        n_rows : int
+        """
+        path, fingerprints = os.fspath(path), as_list(fingerprint)
 
-    def __enter__(self):
-        return self
+        def write(connection):
+            notes = {
+                name: data
+                for name, record in connection.execute("SELECT name, record FROM notes")
+                if (data := opened(person_of(NOTES), name, record)) is not None
+            }
+            return export_rows(connection, notes, path, fingerprints)
 
-    def __exit__(self, *error):
-        self.store.release(self)
+        return self._database.run(write)
+
+    def import_parquet(self, path):
+        """Take over what `export_parquet` wrote, all or nothing; answers here stay.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+
+        Returns
+        -------
+        n_answers : int
+            Answers that are new here.
+
+        Raises
+        ------
+        ValueError
+            If the file is of another kind.
+        """
+
+        def take(connection):
+            n_answers, notes = import_rows(connection, os.fspath(path))
+            for name, data in notes.items():
+                record = sealed(person_of(NOTES), name, data)
+                connection.execute(
+                    "INSERT OR IGNORE INTO notes VALUES (?, ?)", (name, record)
+                )
+            return n_answers
+
+        return self._database.run(take, write=True)
+
+
+def as_list(names):
+    """A name or a list of names as a list; None as it is."""
+    return [names] if isinstance(names, str) else names
 
 
 def _reopen(kind, path, timeout, claim_timeout):
     return kind(path, timeout=timeout, claim_timeout=claim_timeout)
-
-
-# -- in a transaction ------------------------------------------------------------------
-
-
-def _teacher_id(connection, fingerprint, *, create=False):
-    if create:
-        connection.execute(
-            "INSERT OR IGNORE INTO teachers (fingerprint) VALUES (?)", (fingerprint,)
-        )
-    row = connection.execute(
-        "SELECT id FROM teachers WHERE fingerprint = ?", (fingerprint,)
-    ).fetchone()
-    return None if row is None else row[0]
-
-
-def _read(connection, fingerprint, keys):
-    """Answers by key as bytes, and the keys of those that fail their checksum."""
-    answers, damaged = {}, []
-    teacher = _teacher_id(connection, fingerprint)
-    if teacher is None:
-        return answers, damaged
-    person = _person(fingerprint)
-    ordered = sorted(set(keys))  # neighbours lie on the same page
-    for start in range(0, len(ordered), _KEYS_PER_QUERY):
-        part = ordered[start : start + _KEYS_PER_QUERY]
-        marks = ",".join("?" * len(part))
-        for key, record in connection.execute(
-            f"SELECT key, record FROM answers WHERE teacher = ? AND key IN ({marks})",
-            (teacher, *part),
-        ):
-            data = _opened(person, key, record)
-            if data is None:
-                damaged.append(key)
-            else:
-                answers[key] = data
-    return answers, damaged
-
-
-def _claimed(connection, teacher):
-    """Keys that somebody claims who lives; claims that are void are deleted."""
-    taken, void, now = set(), [], time.time()
-    for id_, owner, expires, keys in connection.execute(
-        "SELECT id, owner, expires, keys FROM claims WHERE teacher = ?", (teacher,)
-    ):
-        if expires < now or is_dead(owner):
-            void.append((id_,))
-        else:
-            taken.update(
-                keys[i : i + KEY_BYTES] for i in range(0, len(keys), KEY_BYTES)
-            )
-    connection.executemany("DELETE FROM claims WHERE id = ?", void)
-    return taken
-
-
-def _rescue(old, new):
-    """Take over what can be read of a damaged file; return the number of answers."""
-    n_rescued = 0
-    for fingerprint, key, record in _from_both_ends(
-        old,
-        "SELECT fingerprint, key, record FROM answers JOIN teachers ON teachers.id = "
-        "answers.teacher ORDER BY answers.teacher {0}, key {0}",
-    ):
-        if _opened(_person(fingerprint), key, record) is not None:
-            teacher = _teacher_id(new, fingerprint, create=True)
-            n_rescued += new.execute(
-                "INSERT OR IGNORE INTO answers VALUES (?, ?, ?)", (teacher, key, record)
-            ).rowcount
-    for name, record in _from_both_ends(
-        old, "SELECT name, record FROM notes ORDER BY name {0}"
-    ):
-        if _opened(_person(_NOTES), name, record) is not None:
-            new.execute(_PUT_NOTE, (name, record))
-    return n_rescued
-
-
-def _from_both_ends(connection, query):
-    """Rows up to the first damage, from the front and from the back."""
-    for order in ("ASC", "DESC"):
-        try:
-            yield from connection.execute(query.format(order))
-        except sqlite3.DatabaseError:  # here the damage begins
-            continue
-
-
-# -- records ---------------------------------------------------------------------------
-
-
-def _person(text):
-    """Fingerprint in the form that a checksum takes in."""
-    return blake2b(text.encode(), digest_size=16).digest()
-
-
-def _sealed(person, key, data):
-    """Checksum of fingerprint, key and data, then the data."""
-    check = blake2b(key + data, digest_size=_CHECK_BYTES, person=person).digest()
-    return check + data
-
-
-def _opened(person, key, record):
-    """Data of a record, None if anything about it has changed."""
-    if type(record) is not bytes or type(key) is not bytes:
-        return None
-    data = record[_CHECK_BYTES:]
-    check = blake2b(key + data, digest_size=_CHECK_BYTES, person=person).digest()
-    return data if check == record[:_CHECK_BYTES] else None

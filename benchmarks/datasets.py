@@ -1,9 +1,21 @@
 """Real tables and texts, read from packages that carry them.
 
 The packages are listed in requirements-data.txt and installed without their own
-requirements: only their data files are read, and nothing is downloaded here.
+requirements: only their data files are read, and nothing is downloaded here. Two sets
+of texts come from elsewhere, and environment variables say where they lie:
+
+- SKDISTILL_SENTENCES, for "sentences": the folder test/fixtures of the npm package
+  `sentiment` (``npm install --ignore-scripts sentiment@5.0.2``); else
+  node_modules/sentiment/test/fixtures.
+- SKDISTILL_VADER, for "vader": the source archive of vaderSentiment
+  (``pip download --no-deps --no-binary :all: vaderSentiment==3.3.2``); else
+  vaderSentiment-3.3.2.tar.gz.
 """
 
+import io
+import json
+import os
+import tarfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -56,6 +68,9 @@ def load(name, *, n_rows=None, random_state=0):
 
     ModuleNotFoundError
         If the package that carries it is not installed.
+
+    FileNotFoundError
+        If it lies elsewhere, and not where the environment says.
     """
     if name not in _READERS:
         raise ValueError(f"name must be one of {NAMES}, got {name!r}.")
@@ -155,11 +170,69 @@ def _clothing():
     return table["Review Text"].tolist(), _labels(table["Department Name"])
 
 
+def _clothing_recommend():
+    """Reviews of clothes, by whether the customer recommends them."""
+    table = _widedeep("WomensClothingE-CommerceReviews.parquet.brotli")
+    table = table.dropna(subset=["Review Text"])
+    return table["Review Text"].tolist(), table["Recommended IND"].to_numpy()
+
+
+def _fine_foods():
+    """Reviews of food, great or other."""
+    parts = [_rdata("modeldata", f"{part}_data") for part in ("training", "testing")]
+    table = pd.concat(parts, ignore_index=True)
+    return table["review"].tolist(), _labels(table["score"])
+
+
+def _sentences():
+    """Sentences of reviews of films, goods and restaurants: 1 is praise."""
+    folder = _elsewhere("SKDISTILL_SENTENCES", "node_modules/sentiment/test/fixtures")
+    rows = [
+        row
+        for source in ("amazon", "imdb", "yelp")
+        for row in json.loads((folder / f"{source}.json").read_text("utf-8"))
+        if row["class"] is not None  # each file ends in an empty row
+    ]
+    return [row["text"] for row in rows], np.array([row["class"] for row in rows])
+
+
+def _vader():
+    """Snippets with the mean of 20 human ratings in [-4, 4], cut at -.5 and .5."""
+    archive = _elsewhere("SKDISTILL_VADER", "vaderSentiment-3.3.2.tar.gz")
+    inner = "additional_resources/hutto_ICWSM_2014.tar.gz"
+    texts, ratings = [], []
+    with tarfile.open(archive) as outer:
+        packed = outer.extractfile(f"{archive.name.removesuffix('.tar.gz')}/{inner}")
+        with tarfile.open(fileobj=io.BytesIO(packed.read())) as files:
+            names = sorted(n for n in files.getnames() if "_GroundTruth" in n)
+            for name in names:
+                for line in files.extractfile(name).read().decode().splitlines():
+                    _, rating, text = line.split("\t", 2)
+                    ratings.append(float(rating))
+                    texts.append(text)
+    names = np.array(["negative", "neutral", "positive"])
+    return texts, names[np.searchsorted([-0.5, 0.5], ratings)]
+
+
+def _elsewhere(variable, usual):
+    """Path of data that no installed package carries."""
+    path = Path(os.environ.get(variable, usual))
+    if not path.exists():
+        raise FileNotFoundError(
+            f"The data are looked for at {str(path)!r}, where nothing is. Set the "
+            f"environment variable {variable} to where they lie (see the head of "
+            "benchmarks/datasets.py)."
+        )
+    return path
+
+
 _READERS = {
     "adult": _adult,
     "banana": lambda: _keel("banana.dat"),
     "california": _california,
     "clothing": _clothing,
+    "clothing_recommend": _clothing_recommend,
+    "fine_foods": _fine_foods,
     "flights": _flights,
     "letter": lambda: _keel("letter.dat"),
     "magic": lambda: _keel("magic.dat"),
@@ -170,7 +243,9 @@ _READERS = {
     "phoneme": lambda: _keel("phoneme.dat"),
     "ring": lambda: _keel("ring.dat"),
     "satimage": lambda: _keel("satimage.dat"),
+    "sentences": _sentences,
     "spam": lambda: _keel("spambase.dat"),
     "texture": lambda: _keel("texture.dat"),
+    "vader": _vader,
 }
 NAMES = tuple(_READERS)

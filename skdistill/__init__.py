@@ -12,11 +12,12 @@ _HOME = {
     "DistilledClassifier": "skdistill._distilled",
     "LogisticStudent": "skdistill.students",
     "MLPStudent": "skdistill.students",
+    "NGramStudent": "skdistill.students",
     "distillation_report": "skdistill.report",
 }
 _ROOMS = (
-    "cascade", "metrics", "model_selection", "report", "soft_targets", "students",
-    "teachers", "transfer",
+    "cascade", "deploy", "metrics", "model_selection", "report", "soft_targets",
+    "students", "teachers", "transfer",
 )  # fmt: skip
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "DistilledClassifier",
     "LogisticStudent",
     "MLPStudent",
+    "NGramStudent",
     "__version__",
     "distillation_report",
 ]

@@ -78,8 +78,8 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         What to fit: a scikit-learn classifier or regressor, a Pipeline that ends in
         one, a skorch net, a LightGBM, XGBoost or CatBoost classifier, or any object
         with ``fit_soft_targets(X, soft_targets, *, classes, sample_weight=None)``.
-        None means ``MLPStudent()``, ``LogisticStudent()`` for sparse rows, and the
-        latter behind a TfidfVectorizer for a list of str.
+        None means ``MLPStudent()``, ``LogisticStudent()`` for sparse rows, and
+        ``NGramStudent()`` for a list of str.
 
     temperature : float or "auto", default=1.0
         T > 0. Targets are tempered, ``p ** (1 / T)`` normalised, and the student's

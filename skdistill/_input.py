@@ -5,8 +5,6 @@ import warnings
 import numpy as np
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.pipeline import make_pipeline
 from sklearn.utils import Bunch, indexable
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
@@ -15,7 +13,7 @@ from skdistill._compat import check_y, num_samples
 from skdistill._frames import is_text
 from skdistill._labelling import check_teacher, fit_parameters, is_fitted, with_seed
 from skdistill._new_rows import automatic_samplers
-from skdistill.students import LogisticStudent, MLPStudent
+from skdistill.students import LogisticStudent, MLPStudent, NGramStudent
 from skdistill.students._base import check_weight
 from skdistill.transfer import UnlabelledPool, check_pool, pool_shift
 
@@ -139,7 +137,7 @@ def fresh_student(student, X, seed):
     if sparse.issparse(X):
         return LogisticStudent()
     if is_text(X):
-        return make_pipeline(TfidfVectorizer(), LogisticStudent())
+        return NGramStudent(random_state=seed)
     return MLPStudent(random_state=seed)
 
 

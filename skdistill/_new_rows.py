@@ -34,7 +34,7 @@ _LINEAR = {
     "Ridge", "RidgeCV", "LinearRegression", "Lasso", "ElasticNet", "GaussianNB",
     "MultinomialNB", "BernoulliNB", "ComplementNB", "CategoricalNB",
 }  # fmt: skip
-_NETS = {"MLPStudent", "MLPClassifier", "MLPRegressor", "NeuralNet"}
+_NETS = {"MLPStudent", "NGramStudent", "MLPClassifier", "MLPRegressor", "NeuralNet"}
 _KERNELS = {"BaseLibSVM", "KernelRidge"}
 _GAUSSIAN_PROCESSES = {"GaussianProcessRegressor", "GaussianProcessClassifier"}
 

@@ -1,9 +1,13 @@
 """What a model costs: seconds and bytes."""
 
 import gc
+import importlib
 import pickle
 import sys
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 
 import numpy as np
@@ -119,28 +123,79 @@ def _time_calls(ask, batches, *, n_calls, max_seconds):
     return times
 
 
-def model_size(model):
-    """Number of bytes that a model takes when pickled; nothing is written.
+def model_size(model, *, format="pickle"):
+    """Number of bytes that a model takes in a file.
 
     Parameters
     ----------
     model : object
-        What to pickle.
+        Any object for "pickle", else a fitted model that the format can hold.
+
+    format : {"pickle", "skops", "onnx", "onnx-float16", "onnx-int8"} or callable, \
+            default="pickle"
+        "pickle" and "skops" count and write nothing. The others make the file in a
+        temporary folder: those of :func:`~skdistill.deploy.export_onnx`, or a callable
+        ``format(model, path)`` of your own; all files that it makes count.
 
     Returns
     -------
     size : int
         Bytes.
 
+    Raises
+    ------
+    ValueError
+        If there is no such format, or it cannot hold the model.
+
     Examples
     --------
     >>> from skdistill.metrics import model_size
     >>> model_size(list(range(1000))) < model_size(list(range(2000)))
     True
+    >>> model_size("model", format=lambda model, path: path.write_text(model))
+    5
     """
+    if callable(format):
+        return _written_size(model, format)
+    if format not in _FORMATS:
+        raise ValueError(
+            f"format must be one of {tuple(_FORMATS)!r} or a callable that writes a "
+            f"model to a path, got {format!r}."
+        )
+    return _FORMATS[format](model)
+
+
+def _pickled_size(model):
     counter = _ByteCounter()
     pickle.Pickler(counter, protocol=pickle.HIGHEST_PROTOCOL).dump(model)
     return counter.n_bytes
+
+
+def _skops_size(model):
+    import skops.io
+
+    return len(skops.io.dumps(model))
+
+
+def _onnx_size(model, quantize):
+    # The room above this one: looked up only when somebody asks for its files.
+    deploy = importlib.import_module("skdistill.deploy")
+    return _written_size(model, partial(deploy.export_onnx, quantize=quantize))
+
+
+def _written_size(model, write):
+    with TemporaryDirectory() as folder:
+        write(model, Path(folder) / "model")
+        return sum(file.stat().st_size for file in Path(folder).iterdir())
+
+
+_FORMATS = {
+    "pickle": _pickled_size,
+    "skops": _skops_size,
+    "onnx": partial(_onnx_size, quantize=None),
+    "onnx-float16": partial(_onnx_size, quantize="float16"),
+    "onnx-int8": partial(_onnx_size, quantize="int8"),
+}
 
 
 class _ByteCounter:

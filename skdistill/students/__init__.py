@@ -17,12 +17,14 @@ from skdistill.students._rules import last_step
 _HOME = {
     "LogisticStudent": "skdistill.students._logistic",
     "MLPStudent": "skdistill.students._mlp",
+    "NGramStudent": "skdistill.students._ngram",
 }
 
 __all__ = [
     "Feed",
     "LogisticStudent",
     "MLPStudent",
+    "NGramStudent",
     "check_student",
     "fit_on_labels",
     "fit_student",

@@ -1,6 +1,5 @@
 """MLPStudent: a small net that trains in torch and answers in numpy."""
 
-from itertools import pairwise
 from numbers import Integral, Real
 
 import numpy as np
@@ -16,6 +15,7 @@ from skdistill.students._base import (
     check_weight,
     label_codes,
 )
+from skdistill.students._layers import check_hidden_sizes, draw_layers
 from skdistill.students._settings import FEW_ROWS, STREAM_ROWS, resolve
 from skdistill.students._table import TableEncoder
 from skdistill.students._training_rows import hold_out, training_rows
@@ -433,27 +433,10 @@ class MLPStudent(SoftTargetClassifier):
                     "Fit with warm_start=False to begin again."
                 )
             return self.coefs_, self.intercepts_
-        coefs = [
-            _draw_weights(n_in, n_out, self.activation, rng)
-            for n_in, n_out in pairwise(sizes)
-        ]
-        intercepts = [np.zeros(n_out) for n_out in sizes[1:]]
-        # Before the first step all rows get about the answer that is best for all.
-        prior = rows.target.sum(axis=0, dtype=np.float64) / rows.target.sum()
-        intercepts[-1] += temperature * np.log(np.maximum(prior, 1e-3))
-        return coefs, intercepts
+        return draw_layers(sizes, self.activation, rows.target, temperature, rng)
 
     def _hidden_sizes(self):
-        sizes = np.asarray(self.hidden_layer_sizes)
-        if sizes.size == 0:
-            return []
-        if sizes.ndim > 1 or sizes.dtype.kind not in "iu" or sizes.min() < 1:
-            raise ValueError(
-                "hidden_layer_sizes must be integers of at least 1, got "
-                f"{self.hidden_layer_sizes!r}. Pass one number for each hidden layer, "
-                "e.g. (64, 64)."
-            )
-        return sizes.ravel().tolist()
+        return check_hidden_sizes(self.hidden_layer_sizes)
 
     def _make_net(self, rows, held, settings, plan, rng, *, warm):
         from skdistill.students import _torch
@@ -538,13 +521,3 @@ class MLPStudent(SoftTargetClassifier):
         state = super().__getstate__().copy()
         state.pop("net_", None)
         return state
-
-
-# -- helpers ---------------------------------------------------------------------------
-
-
-def _draw_weights(n_in, n_out, activation, rng):
-    """Uniform weights that keep the variance of signals (He; Glorot)."""
-    gain = 6.0 / n_in if activation == "relu" else 6.0 / (n_in + n_out)
-    bound = np.sqrt(gain)
-    return rng.uniform(-bound, bound, size=(n_in, n_out))

@@ -53,12 +53,19 @@ class DenseNet(torch.nn.Module):
         Logits are divided by it while the net learns. They, not their T-th part, have
         the size of usual logits then: what is left of the initial weights is small
         beside them.
+
+    rounded : bool, default=False
+        Whether weights are used as int8 would round them. Their gradients are taken for
+        those of the weights themselves.
     """
 
-    def __init__(self, coefs, intercepts, activation, dtype, temperature=1.0):
+    def __init__(
+        self, coefs, intercepts, activation, dtype, temperature=1.0, rounded=False
+    ):
         super().__init__()
         self.activation = activation
         self.scale = 1.0 / temperature
+        self.rounded = rounded
         self.shapes = [coef.shape for coef in coefs]
         self.weight = torch.nn.Parameter(_flat(coefs, dtype))
         self.bias = torch.nn.Parameter(_flat(intercepts, dtype))
@@ -66,6 +73,7 @@ class DenseNet(torch.nn.Module):
     def forward(self, X):
         """Return logits, divided by the temperature."""
         weights, biases = self.layers(self.weight, self.bias)
+        weights = self._used(weights)
         for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
             X = torch.addmm(bias, X, weight)
             if layer < len(weights) - 1:
@@ -81,6 +89,10 @@ class DenseNet(torch.nn.Module):
             )
         ]
         return weights, list(bias.split([b for _, b in self.shapes]))
+
+    def _used(self, weights):
+        """Weights as they meet the rows."""
+        return [_round(weight) for weight in weights] if self.rounded else weights
 
     def bind(self):
         """Give the parameters gradients, and keep views of both for `step`.
@@ -112,16 +124,17 @@ class DenseNet(torch.nn.Module):
         -------
         loss : scalar tensor
         """
-        last = len(self._weights) - 1
+        weights = self._used(self._weights)
+        last = len(weights) - 1
         inputs = [X]
         for layer in range(last):
-            X = torch.addmm(self._biases[layer], X, self._weights[layer])
+            X = torch.addmm(self._biases[layer], X, weights[layer])
             X = _activate_(X, self.activation)
             inputs.append(X)
         log_q = torch.addmm(
             self._biases[last],
             X,
-            self._weights[last],
+            weights[last],
             beta=self.scale,
             alpha=self.scale,
         ).log_softmax(1)
@@ -137,9 +150,17 @@ class DenseNet(torch.nn.Module):
             torch.mm(inputs[layer].t(), delta, out=grad_weights[layer])
             torch.sum(delta, 0, out=grad_biases[layer])
             if layer:
-                delta = torch.mm(delta, self._weights[layer].t())
+                delta = torch.mm(delta, weights[layer].t())
                 delta = _times_slope(delta, inputs[layer], self.activation)
+        self._delta = delta  # at the first layer, for what may lie before it
         return loss
+
+
+def _round(weight):
+    """Round as int8 does, with one step for each column."""
+    step = weight.detach().abs().amax(0).div_(127)
+    step[step == 0] = 1.0
+    return torch.round(weight / step) * step
 
 
 def _flat(arrays, dtype):
@@ -362,14 +383,15 @@ class StudentNet(NeuralNet):
         The averaged ones of the lowest validation loss, or the last averaged ones where
         there was no validation.
         """
-        if self._best is not None:
-            kept = self._best
-        else:
-            kept = self._average if self.plan.ema_decay else self._vectors()
         weights, biases = self.module_.layers(
-            *(v.detach().cpu().double() for v in kept)
+            *(v.detach().cpu().double() for v in self._kept())
         )
         return [w.numpy().copy() for w in weights], [b.numpy().copy() for b in biases]
+
+    def _kept(self):
+        if self._best is not None:
+            return self._best
+        return self._average if self.plan.ema_decay else self._vectors()
 
 
 def _schedule(step, plan):
@@ -385,11 +407,12 @@ def _schedule(step, plan):
 
 def make_net(
     coefs, intercepts, *, activation, plan, lr, weight_decay, batch_size, shuffle,
-    dtype, device, seed, callbacks, verbose, validation=None,
+    dtype, device, seed, callbacks, verbose, validation=None, rounded=False,
 ):  # fmt: skip
     """Build an initialised net that trains on whole tensors.
 
-    Parameters are those of the student, resolved; `validation` is a pair of tensors.
+    Parameters are those of the student, resolved; `validation` is a pair of tensors,
+    and `rounded` as in DenseNet.
 
     Returns
     -------
@@ -399,7 +422,7 @@ def make_net(
     generator = torch.Generator(device=device)
     generator.manual_seed(seed)
     net = StudentNet(
-        DenseNet(coefs, intercepts, activation, dtype, plan.temperature),
+        DenseNet(coefs, intercepts, activation, dtype, plan.temperature, rounded),
         plan=plan,
         criterion=SoftCrossEntropy,
         optimizer=torch.optim.AdamW,

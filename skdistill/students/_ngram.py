@@ -1,0 +1,470 @@
+"""NGramStudent: a classifier of texts by hashed n-grams, small enough to ship."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+
+from skdistill._compat import Interval, StrOptions, fit_context
+from skdistill._ngrams import NGramEncoder
+from skdistill.students._base import _ABSENT, SoftTargetClassifier
+from skdistill.students._layers import check_hidden_sizes, draw_layers
+from skdistill.students._ngram_rows import (
+    HashedTexts,
+    check_texts,
+    choose_buckets,
+    closed_encoder,
+    merge_texts,
+    open_settings,
+    rarity,
+)
+from skdistill.students._settings import FEW_ROWS, Settings
+from skdistill.students._training_rows import hold_out, training_rows
+
+#: Rows of the table that are looked up at once: bounds the memory of a prediction.
+BLOCK_SIZE = 1 << 17
+
+#: Spread of the initial embeddings.
+SPREAD = 0.05
+
+
+class NGramStudent(SoftTargetClassifier):
+    """Classifier of texts that learns from labels or from soft targets.
+
+    A text is the set of its words, of runs of words, and of runs of characters within
+    words. Each is hashed to a bucket, and the buckets that most training texts fall
+    upon get a row in a table of embeddings. The rows of a text are added up, divided by
+    the square root of their number, and go through a small net [1]_ [2]_. No language
+    is assumed: ideographs and kana count as words, accents are composed, case is
+    folded, and runs of characters serve languages that inflect.
+
+    Training runs in torch, through a skorch net, on the CPU: AdamW with warm-up and
+    cosine, averaged weights, and an early stop on texts held back. The fitted student
+    is plain arrays and answers without torch.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : array-like of int, default=(32,)
+        Number of units of each hidden layer (ReLU) behind the table. Empty means a
+        linear model of the embeddings.
+
+    embedding_size : int, default=16
+        Numbers in a row of the table.
+
+    n_buckets : int, default=65536
+        Rows of the table at most. With ``quantize="int8"`` an exported student takes
+        about ``n_buckets * (embedding_size + 3)`` bytes, fewer where the training texts
+        have fewer n-grams.
+
+    word_ngrams : int, default=2
+        Longest run of words, 5 at most.
+
+    char_ngrams : tuple (shortest, longest) or None, default=(3, 5)
+        Runs of characters within a word and the marks at its ends, 10 at most. None
+        leaves them out.
+
+    min_texts : int or "auto", default="auto"
+        Distinct training texts that an n-gram must occur in to get a row. "auto" is 1
+        up to 200 texts, and 2 from there.
+
+    learning_rate : float, default=0.002
+        Highest learning rate of AdamW; a third of it for the table.
+
+    weight_decay : float or "auto", default="auto"
+        Decoupled weight decay of the table; it is .05 in the layers. "auto" falls
+        with the root of the number of texts: 30 up to 1,600, 9 for 17,000.
+
+    batch_size : int or "auto", default="auto"
+        Texts of one gradient step. "auto" is 128, and 256 from 50,000 texts. Up to 200
+        texts are always one batch.
+
+    max_steps : int or "auto", default="auto"
+        Gradient steps at most. "auto" is ten passes over the texts, within 300 and
+        6,000 steps; 60 steps up to 200 texts.
+
+    early_stopping : bool, default=True
+        Whether to hold texts back, to stop where their loss no longer falls, and to
+        keep the weights at which it was lowest. Texts are never held back out of 200 or
+        fewer, nor where `validation` is given.
+
+    validation_fraction : float, default=0.1
+        Part of the distinct texts that is held back, 10,000 at most.
+
+    patience : int, default=1000
+        Gradient steps without a lower validation loss after which training stops.
+
+    ema_decay : float, default=0.999
+        Decay per step of the exponential moving average of the weights, which is what
+        is evaluated and kept. 0 keeps the weights themselves.
+
+    callbacks : list of skorch callbacks, default=None
+        Added to the net. An epoch is what lies between two evaluations.
+
+    random_state : int, RandomState instance or None, default=None
+        Seeds initial weights, texts held back and order of texts.
+
+    verbose : int, default=0
+        Above 0, skorch shows each epoch.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels.
+
+    encoder_ : NGramEncoder
+        Turns a text into the numbers of its rows.
+
+    table_ : ndarray of float32 of shape (n_rows, embedding_size)
+        Embeddings. The first belongs to every text.
+
+    coefs_, intercepts_ : list of ndarray
+        Weights (n_in, n_out) and intercepts (n_out,) of each layer, float64.
+
+    net_ : BagStudentNet
+        The skorch net of the last fit, with its `history`. It is left out of pickles
+        and copies.
+
+    n_steps_ : int
+        Gradient steps taken.
+
+    See Also
+    --------
+    LogisticStudent : Behind a TfidfVectorizer the linear student of texts.
+
+    Notes
+    -----
+    N-grams that no training text has are passed over; a text of nothing else gets about
+    the mean answer. Characters beyond the first 50,000 of a text are not looked at.
+
+    References
+    ----------
+    .. [1] Joulin, Grave, Bojanowski, Mikolov, "Bag of tricks for efficient text
+       classification", EACL 2017.
+    .. [2] Ye, Khabsa, Lewis, Wang, Ren, Jaech, "Sparse distillation: speeding up text
+       classification by using bigger student models", NAACL 2022.
+
+    Examples
+    --------
+    >>> from skdistill import NGramStudent
+    >>> X = ["good soup", "very good bread", "bad soup", "very bad bread"] * 5
+    >>> y = [1, 1, 0, 0] * 5
+    >>> student = NGramStudent(random_state=0).fit(X, y)
+    >>> student.predict(["good tea", "bad tea"])
+    array([1, 0])
+
+    On soft targets, one probability for each class:
+
+    >>> P = student.predict_proba(X)
+    >>> small = NGramStudent(embedding_size=4, random_state=0)
+    >>> small.fit_soft_targets(X, P, classes=[0, 1]).predict(["a good tea"])
+    array([1])
+    """
+
+    _parameter_constraints: dict = {
+        "hidden_layer_sizes": ["array-like"],
+        "embedding_size": [Interval(Integral, 1, None, closed="left")],
+        "n_buckets": [Interval(Integral, 1, 1 << 22, closed="both")],
+        "word_ngrams": [Interval(Integral, 1, 5, closed="both")],
+        "char_ngrams": [tuple, list, None],
+        "min_texts": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [
+            StrOptions({"auto"}),
+            Interval(Real, 0, None, closed="left"),
+        ],
+        "batch_size": [
+            StrOptions({"auto"}),
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "max_steps": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "patience": [Interval(Integral, 1, None, closed="left")],
+        "ema_decay": [Interval(Real, 0, 1, closed="left")],
+        "callbacks": [list, tuple, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(32,),
+        *,
+        embedding_size=16,
+        n_buckets=65536,
+        word_ngrams=2,
+        char_ngrams=(3, 5),
+        min_texts="auto",
+        learning_rate=0.002,
+        weight_decay="auto",
+        batch_size="auto",
+        max_steps="auto",
+        early_stopping=True,
+        validation_fraction=0.1,
+        patience=1000,
+        ema_decay=0.999,
+        callbacks=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.embedding_size = embedding_size
+        self.n_buckets = n_buckets
+        self.word_ngrams = word_ngrams
+        self.char_ngrams = char_ngrams
+        self.min_texts = min_texts
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.max_steps = max_steps
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.ema_decay = ema_decay
+        self.callbacks = callbacks
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # -- fit ---------------------------------------------------------------------------
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None):
+        """Fit on labels.
+
+        Parameters
+        ----------
+        X : list, tuple, 1-d array or Series of str of shape (n_samples,)
+            Texts. Missing ones are an error.
+
+        y : array-like of shape (n_samples,)
+            Labels.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of texts; only their proportions matter.
+
+        Returns
+        -------
+        self : NGramStudent
+        """
+        return self._fit_labels(X, y, sample_weight)
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit_soft_targets(
+        self, X, soft_targets, *, classes, sample_weight=None, validation=None,
+        temperature=1.0,
+    ):  # fmt: skip
+        """Fit on probabilities, by soft cross-entropy.
+
+        Parameters
+        ----------
+        X : list, tuple, 1-d array or Series of str of shape (n_samples,)
+            Texts, as in `fit`.
+
+        soft_targets : array-like of shape (n_samples, n_classes)
+            Probabilities of the classes; rows sum to 1.
+
+        classes : array-like of shape (n_classes,)
+            Labels of the columns, sorted.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of texts; only their proportions matter.
+
+        validation : tuple (X, soft_targets) or (X, soft_targets, sample_weight), \
+                default=None
+            Texts for early stopping. None holds some of X back.
+
+        temperature : float, default=1.0
+            What the soft targets were tempered with: logits are divided by it in the
+            loss, so that answers are at temperature 1.
+
+        Returns
+        -------
+        self : NGramStudent
+        """
+        return self._fit_soft(
+            X, soft_targets, classes, sample_weight, validation, temperature=temperature
+        )
+
+    def _fit_checked(self, X, P, weight, classes, validation=None, temperature=1.0):
+        settings = open_settings(self.word_ngrams, self.char_ngrams)
+        texts, P, weight = merge_texts(X, P, weight)
+        few = len(texts) <= FEW_ROWS
+        if validation is not None:
+            validation = self._check_validation(validation, len(classes))
+        # The table: which n-grams have a row, and how much each says by itself.
+        hashed = HashedTexts.of(texts, NGramEncoder(settings))
+        least = (1 if few else 2) if self.min_texts == "auto" else self.min_texts
+        buckets, counts = choose_buckets(hashed, least, self.n_buckets)
+        factor = rarity(counts, len(texts))
+        encoder = closed_encoder(settings, buckets)
+        dtype = np.float64 if few else np.float32
+        bags = hashed.with_rows(buckets).matrix(factor, dtype)
+        del hashed
+
+        # What is trained on, and what is held back.
+        rng = check_random_state(self.random_state)
+        rows, held = _numbered(P, weight, 0, dtype), None
+        if validation is not None and self.early_stopping:
+            more, P, weight = merge_texts(*validation)
+            held = _numbered(P, weight, len(texts), dtype)
+            more = HashedTexts.of(more, encoder).matrix(factor, dtype)
+            bags = sparse.vstack([bags, more], format="csr")
+        elif self.early_stopping and not few:
+            mask = hold_out(rows, self.validation_fraction, rng)
+            if mask.any():
+                rows, held = rows.take(~mask), rows.take(mask)
+        self._train(bags, factor, rows, held, few, temperature, rng)
+        self.encoder_ = encoder
+        self.classes_ = classes
+        self._quick_width = -1  # marks the end of a fit; see the base class
+        return self
+
+    def _train(self, bags, factor, rows, held, few, temperature, rng):
+        from skdistill.students import _ngram_net
+        from skdistill.students._torch import Plan, bounded_threads
+
+        n_texts, n_in = len(rows.X), self.embedding_size
+        settings = self._resolve(n_texts, few)
+        n_steps, batch_size = settings.n_steps, settings.batch_size
+        table = rng.uniform(-SPREAD, SPREAD, size=(len(factor), n_in))
+        sizes = [n_in, *check_hidden_sizes(self.hidden_layer_sizes)]
+        sizes.append(rows.target.shape[1])
+        coefs, intercepts = draw_layers(sizes, "relu", rows.target, temperature, rng)
+        plan = Plan(
+            n_steps=n_steps,
+            n_between=min(n_steps, 100, max(5, n_texts // batch_size // 2)),
+            n_warmup=min(100, n_steps // 10),
+            patience=None if held is None else self.patience,
+            ema_decay=self.ema_decay,
+            temperature=temperature,
+        )
+        with bounded_threads(0):
+            net = _ngram_net.train(
+                bags, table, coefs, intercepts, rows, held,
+                plan=plan, lr=self.learning_rate, batch_size=batch_size,
+                weight_decay=(settings.weight_decay, 0.05), shuffle=not few,
+                seed=int(rng.randint(np.iinfo(np.int32).max)),
+                callbacks=self.callbacks, verbose=self.verbose,
+            )  # fmt: skip
+        self.coefs_, self.intercepts_, table = net.kept_layers()
+        # What an n-gram says by itself is folded into its embedding.
+        self.table_ = (table * factor[:, np.newaxis]).astype(np.float32)
+        self.n_steps_ = net.n_steps_
+        self.net_ = net
+
+    def _resolve(self, n_texts, few):
+        """Length and strength of training for a number of texts."""
+        batch_size, n_steps = self.batch_size, self.max_steps
+        decay = self.weight_decay
+        if few:
+            batch_size = n_texts
+        elif batch_size == "auto":
+            batch_size = 256 if n_texts >= 50_000 else 128
+        if n_steps == "auto":
+            passes = 10 * n_texts // batch_size
+            n_steps = 60 if few else min(max(passes, 300), 6000)
+        if decay == "auto":
+            decay = min(1200.0 / n_texts**0.5, 30.0)
+        return Settings(n_steps, batch_size, decay)
+
+    # -- input -------------------------------------------------------------------------
+
+    def _check_rows(self, X, y=_ABSENT, *, reset):
+        texts = check_texts(X)
+        if y is _ABSENT:
+            return texts
+        if y is None:
+            raise ValueError(
+                "NGramStudent requires y to be passed, but the target y is None."
+            )
+        check_consistent_length(texts, y)
+        return texts, y
+
+    # -- answers -----------------------------------------------------------------------
+
+    def _decision(self, X):
+        if "_quick_width" not in self.__dict__:
+            check_is_fitted(self)
+        texts = check_texts(X)
+        if len(texts) == 1:
+            return self._logits(self._embed(texts[0]))[np.newaxis]
+        Z = np.empty((len(texts), len(self.classes_)))
+        for start, block in _blocks(texts, self.encoder_):
+            Z[start : start + len(block.starts) - 1] = self._logits(self._sums(block))
+        return Z
+
+    def _embed(self, text):
+        rows = self.encoder_.rows(text)
+        total = self.table_.take(rows, axis=0).sum(axis=0, dtype=np.float64)
+        total /= len(rows) ** 0.5
+        return total
+
+    def _sums(self, block):
+        rows = self.table_.take(block.numbers, axis=0)
+        total = np.add.reduceat(rows, block.starts[:-1], axis=0, dtype=np.float64)
+        return total / np.sqrt(np.diff(block.starts))[:, np.newaxis]
+
+    def _logits(self, Z):
+        last = len(self.coefs_) - 1
+        layers = zip(self.coefs_, self.intercepts_, strict=True)
+        for layer, (coef, intercept) in enumerate(layers):
+            Z = np.dot(Z, coef)
+            Z += intercept
+            if layer < last:
+                np.maximum(Z, 0.0, out=Z)
+        return Z
+
+    def decision_function(self, X):
+        """Logits of the classes.
+
+        Parameters
+        ----------
+        X : list, tuple, 1-d array or Series of str of shape (n_samples,)
+            Texts.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            Logits; for two classes the second one's minus the first one's, which is the
+            log-odds of the second.
+        """
+        z = self._decision(X)
+        return z[:, 1] - z[:, 0] if z.shape[1] == 2 else z
+
+    def __getstate__(self):
+        """Leave the net out: arrays answer without torch."""
+        state = super().__getstate__().copy()
+        state.pop("net_", None)
+        return state
+
+    def __sklearn_tags__(self):
+        """Texts are taken, and nothing else."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.allow_nan = False
+        return tags
+
+
+# -- helpers ---------------------------------------------------------------------------
+
+
+def _numbered(P, weight, first, dtype):
+    """Training rows whose X are the numbers of texts."""
+    numbers = np.arange(first, first + len(P), dtype=np.float64)[:, np.newaxis]
+    rows = training_rows(numbers, P, weight)
+    return type(rows)(rows.X, rows.target.astype(dtype), rows.is_even)
+
+
+def _blocks(texts, encoder):
+    """Hash texts, as many at once as the memory of a prediction allows."""
+    start, found, size = 0, [], 0
+    for i, text in enumerate(texts):
+        found.append(encoder.rows(text))
+        size += len(found[-1])
+        if size >= BLOCK_SIZE or i == len(texts) - 1:
+            starts = np.cumsum([0, *map(len, found)])
+            yield start, HashedTexts(np.concatenate(found), starts)
+            start, found, size = i + 1, [], 0

@@ -18,7 +18,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "examples"]
+exclude_patterns = ["_build", "examples", "serving"]
 templates_path = ["_templates"]
 
 html_theme = "pydata_sphinx_theme"

@@ -59,7 +59,7 @@ def select_for_labelling(
     Returns
     -------
     positions : ndarray of int of shape (min(budget, n_pool),)
-        Positions in the pool, each once; the most wanted first, but for "random".
+        Positions in the pool, each once.
 
     Raises
     ------

@@ -1,0 +1,27 @@
+"""The way a file comes into place."""
+
+import os
+
+import pytest
+
+from skdistill.deploy._files import write_atomically
+
+
+def test_write_atomically_replaces_and_leaves_no_draft(tmp_path):
+    path = tmp_path / "model.onnx"
+    write_atomically(path, b"old")
+    write_atomically(str(path), b"new")
+    assert path.read_bytes() == b"new" and os.listdir(tmp_path) == ["model.onnx"]
+
+
+def test_write_atomically_keeps_the_old_file_where_it_fails(tmp_path, monkeypatch):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"old")
+
+    def fail(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="no space"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["model.onnx"]

@@ -11,7 +11,12 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from benchmarks.datasets import load
-from skdistill import DistilledClassifier, LogisticStudent, MLPStudent
+from skdistill import (
+    DistilledClassifier,
+    LogisticStudent,
+    MLPStudent,
+    NGramStudent,
+)
 from skdistill.model_selection import student_ladder
 from skdistill.students import last_step
 
@@ -161,7 +166,10 @@ def test_student_ladder_knows_sparse_rows_and_text():
     assert "MLPStudent" not in kinds_of(student_ladder(wide, y))
     words = student_ladder(["a b", "b c", "c d"], [0, 1, 0])
     assert kinds_of(words)[:4] == ["LogisticStudent"] * 4
-    assert all(isinstance(student[0], TfidfVectorizer) for student in words)
+    *vectorised, small, large = words
+    assert all(isinstance(student[0], TfidfVectorizer) for student in vectorised)
+    assert isinstance(small, NGramStudent)
+    assert small.n_buckets < large.n_buckets
 
 
 def test_student_ladder_counts_classes_of_soft_targets():

@@ -25,7 +25,7 @@ from sklearn.tree import DecisionTreeClassifier
 from skorch import NeuralNetClassifier
 from torch import nn
 
-from skdistill import MLPStudent
+from skdistill import MLPStudent, NGramStudent
 from skdistill.metrics import model_size
 from skdistill.report._cast import Cast, Member
 from skdistill.report._costs import (
@@ -171,6 +171,12 @@ def test_count_parameters_of_linear_models_and_nets():
         MLPStudent((4,), max_steps=5, random_state=0),
     ):
         assert count_parameters(net.fit(X, y)) == (5 * 4 + 4) + (4 * 3 + 3)
+
+
+def test_count_parameters_of_text_students_count_the_embeddings():
+    student = NGramStudent(embedding_size=4, hidden_layer_sizes=(3,), random_state=0)
+    student.fit(["a b", "b c"] * 10, [0, 1] * 10)
+    assert count_parameters(student) == student.table_.size + (4 * 3 + 3) + (3 * 2 + 2)
 
 
 def test_count_parameters_of_trees():

@@ -14,7 +14,7 @@ from sklearn.utils import check_array
 
 from skdistill._compat import num_samples
 from skdistill._frames import as_frame, is_discrete, is_text
-from skdistill.students import LogisticStudent, MLPStudent
+from skdistill.students import LogisticStudent, MLPStudent, NGramStudent
 
 KINDS = ("linear", "tree", "forest", "boosting", "net")
 
@@ -30,6 +30,8 @@ ROUNDS, BOOSTED_LEAVES, MAX_BOOSTED = (20, 100), 8, 300
 ONE_LAYER, TWO_LAYERS = (8, 16, 32), (32, 64, 128, 256)
 #: Words, or n-grams of characters, that are counted in documents.
 WORDS, CHARACTERS = (1_000, 10_000), 20_000
+#: Hashed n-grams that get a row of their own in an NGramStudent.
+BUCKETS = (4_096, 65_536)
 #: Directions onto which sparse rows are projected for a net, and the most columns
 #: with which that projection is small.
 DIRECTIONS, MAX_PROJECTED = 64, 5_000
@@ -204,7 +206,10 @@ def _for_text(seed):
         TruncatedSVD(DIRECTIONS, random_state=seed),
         MLPStudent((32,), random_state=seed),
     )
-    return {"linear": linear, "net": {f"{few}, {DIRECTIONS} directions, net, 32": net}}
+    nets = {f"{few}, {DIRECTIONS} directions, net, 32": net}
+    for n in BUCKETS:
+        nets[f"{n:,} n-grams, net"] = NGramStudent(n_buckets=n, random_state=seed)
+    return {"linear": linear, "net": nets}
 
 
 # -- the rungs -------------------------------------------------------------------------

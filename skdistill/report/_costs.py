@@ -154,7 +154,9 @@ def count_parameters(model):
     if isinstance(model, Pipeline):
         return count_parameters(last_step(model))
     if hasattr(model, "coefs_"):
-        return sum(int(np.size(part)) for part in [*model.coefs_, *model.intercepts_])
+        table = getattr(model, "table_", ())  # embeddings of n-grams
+        parts = [table, *model.coefs_, *model.intercepts_]
+        return sum(int(np.size(part)) for part in parts)
     if hasattr(model, "coef_"):
         intercept = getattr(model, "intercept_", ())
         return int(model.coef_.size) + int(np.size(intercept))

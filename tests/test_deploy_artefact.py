@@ -45,3 +45,9 @@ def test_plain_turns_numpy_into_what_json_holds():
 def test_versions_leave_out_what_is_not_installed():
     found = _artefact.versions("numpy", "no-such-package-of-ours")
     assert found["numpy"] == np.__version__ and set(found) == {"numpy", "skdistill"}
+
+
+def test_is_json_refuses_objects_and_what_is_not_finite():
+    assert _artefact.is_json({"a": [1, "x", None, {"b": 2.5}]})
+    for value in ({"a": {1}}, {"a": np.float32(1)}, {"a": float("nan")}, object()):
+        assert not _artefact.is_json(value)

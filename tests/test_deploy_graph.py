@@ -49,6 +49,16 @@ def test_graph_drops_what_no_output_needs_and_keeps_equal_constants_once():
     np.testing.assert_array_equal(run(model, X=ROWS)[0], ROWS + 1)
 
 
+def test_graph_never_names_a_spliced_tensor_like_an_input():
+    graph = Graph()
+    names = [graph.input(name, "float32", 2) for name in ("p1_y", "p1__X")]
+    (doubles,) = graph.splice(doubled(), {"X": names[0]})
+    total = graph.node("Add", doubles, names[1])
+    feeds = dict.fromkeys(names, ROWS)
+    found = run(graph.model({"y": (total, "float32", 2)}), **feeds)[0]
+    np.testing.assert_array_equal(found, 3 * ROWS)
+
+
 def test_graph_never_names_a_tensor_like_an_input():
     graph = Graph()
     names = [graph.input(name, "float32", 1) for name in ("c1", "t2", "c3")]

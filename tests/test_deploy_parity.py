@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.tree import DecisionTreeClassifier
 
 from skdistill import LogisticStudent, MLPStudent
 from skdistill.deploy import _parity, _probes
@@ -94,6 +96,14 @@ def test_feeds_of_a_frame_are_numbers_and_text():
     assert feeds["categorical"].tolist() == [["a", "1.0"], ["?", "2.0"]]
 
 
+@pytest.mark.parametrize("dtype", ["boolean", "Int64"])
+def test_feeds_of_a_nullable_column_have_nan_for_what_is_missing(dtype):
+    frame = pd.DataFrame({"n": pd.array([1, None, 0], dtype=dtype)})
+    inputs = [{"name": "X", "dtype": "float32", "columns": [0]}]
+    found = _parity.feeds_of(frame, inputs, {})["X"]
+    np.testing.assert_array_equal(found, np.float32([[1], [np.nan], [0]]))
+
+
 # -- rows ------------------------------------------------------------------------------
 
 
@@ -116,6 +126,47 @@ def test_made_rows_of_a_frame_hold_its_levels():
     student = LogisticStudent(max_categories=2).fit(frame, np.arange(40) % 2)
     rows = _probes.made_rows(student, 2, ["t", "n"])
     assert set(rows["t"]) == set("abc") and rows["n"].std() > 5
+
+
+def test_made_rows_of_a_frame_whose_names_are_no_text():
+    frame = pd.DataFrame({7: list("ab") * 20, 9: np.arange(40.0)})
+    student = LogisticStudent().fit(frame, np.arange(40) % 2)
+    rows = _probes.made_rows(student, 2, None)
+    assert set(rows[0]) == set("ab") and student.predict(rows).shape == (len(rows),)
+
+
+def test_made_rows_of_a_linear_student_move_its_answers():
+    seconds = 1.7e9 + np.arange(200.0)[:, np.newaxis]
+    student = LogisticStudent().fit(seconds, np.arange(200) < 100)
+    P = student.predict_proba(_probes.made_rows(student, 1, None))
+    assert np.mean((P[:, 0] > 0.1) & (P[:, 0] < 0.9)) > 0.5
+
+
+def test_made_rows_of_trees_stand_at_their_thresholds():
+    tree = DecisionTreeClassifier(max_depth=3, random_state=0).fit(X + 1e4, y)
+    rows = _probes.made_rows(tree, 4, None)
+    assert set(tree.apply(rows)) == set(tree.apply(X + 1e4))  # every leaf
+    forest = RandomForestClassifier(3, random_state=0).fit(X + 1e4, y)
+    rows = _probes.made_rows(forest, 4, None)
+    at = np.concatenate([m.tree_.threshold[m.tree_.feature == 3] for m in forest])
+    gap = np.abs(rows[:, 3, np.newaxis] - at).min(axis=1)
+    assert gap.max() <= 2 * np.spacing(np.float32(1e4))
+
+
+@pytest.mark.parametrize(
+    "model", [HistGradientBoostingClassifier(max_iter=1), LogisticRegression()]
+)
+def test_made_rows_are_refused_where_columns_are_unknown(model):
+    with pytest.raises(ValueError, match=f"begins with a {type(model).__name__}"):
+        _probes.made_rows(model.fit(X / 10, y), 4, None)
+
+
+@pytest.mark.parametrize("gap", [None, np.nan])
+def test_extreme_rows_hold_the_missing_value_of_an_encoder(gap):
+    frame = pd.DataFrame({"t": pd.Series(["a", "b"], dtype=object)})
+    rows, gaps = _probes.extreme_rows(frame, gap=gap)
+    cells = rows["t"][gaps == "texts"].tolist()
+    assert cells and all(cell is gap for cell in cells)
 
 
 def test_extreme_rows_are_missing_huge_and_unseen():

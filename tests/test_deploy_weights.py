@@ -68,6 +68,14 @@ def test_store_refuses_weights_beyond_the_type():
         store(np.array([[1e6]]), "float16")
     with pytest.raises(ValueError, match="stored as float32"):
         store(np.array([[1e39]]), None)
+    with pytest.raises(ValueError, match="stored as int8, got nan"):
+        store(np.array([[np.nan]]), "int8")
+
+
+def test_store_by_input_has_a_scale_for_each_row():
+    weights, turned = store(W, "int8", by_input=True), store(W.T, "int8")
+    np.testing.assert_array_equal(weights.values, turned.values.T)
+    assert weights.stored.shape == W.shape and weights.scale.shape == (30, 1)
 
 
 def test_check_quantize_names_what_is_allowed():
@@ -96,7 +104,8 @@ def test_quantized_finds_students_at_any_depth_and_shares_the_teacher():
     model = make_pipeline(StandardScaler(), inner).fit(X, y)
     rounded = quantized(model, "int8")
     was, now = model[-1].student_, rounded[-1].student_
-    np.testing.assert_array_equal(now.coef_.T, store(was.coef_.T, "int8").values)
+    kept = store(was.coef_.T, "int8", by_input=True).values.T
+    np.testing.assert_array_equal(now.coef_, kept)
     assert not np.array_equal(was.coef_, now.coef_)
     assert rounded[-1].teacher_ is model[-1].teacher_
     np.testing.assert_array_equal(rounded[0].mean_, model[0].mean_)
@@ -107,3 +116,26 @@ def test_quantized_without_a_student_says_what_it_needs():
         quantized(DecisionTreeClassifier().fit(X, y), "int8")
     tree = DecisionTreeClassifier().fit(X, y)
     assert quantized(tree, None) is tree
+
+
+def test_quantized_rounds_a_student_that_stands_in_two_places():
+    model = DistilledClassifier(
+        DecisionTreeClassifier(), LogisticStudent(), alpha=1.0, transfer=None
+    ).fit(X, y)
+    model.plain_student_ = model.student_  # as where the plain one was chosen
+    rounded = quantized(model, "int8")
+    assert stored_as(rounded.student_) == "int8"
+    assert rounded.plain_student_ is rounded.student_
+
+
+@pytest.mark.parametrize("labels", [y, y > 0])
+def test_quantized_linear_student_keeps_columns_of_all_magnitudes(labels):
+    rows = X * [1e-5, 1.0, 1e5, 1.0] + [0.0, 1e3, 0.0, 0.0]
+    student = LogisticStudent().fit(rows, labels)
+    rounded = quantized(student, "int8")
+    # A 254th of each share of a logit; of all numbers at once it would be up to 1.
+    change = np.abs(rounded.predict_proba(rows) - student.predict_proba(rows)).max()
+    assert change < 0.02
+    again = quantized(rounded, "int8")
+    np.testing.assert_array_equal(again.coef_, rounded.coef_)
+    np.testing.assert_array_equal(again.intercept_, rounded.intercept_)

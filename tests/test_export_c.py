@@ -14,7 +14,7 @@ from sklearn.ensemble import (
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import log_loss
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     MaxAbsScaler,
@@ -501,6 +501,22 @@ def test_int8_of_a_linear_student_needs_rows(students, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("with_category", [False, True])
+def test_int8_of_a_linear_student_suits_columns_of_all_magnitudes(
+    with_category, tmp_path
+):
+    rng = np.random.default_rng(0)
+    pd = pytest.importorskip("pandas")
+    X = pd.DataFrame(rng.lognormal(0, 1, (600, 3)) * [1e-4, 1.0, 1e5], columns=[*"abc"])
+    X["d"] = rng.choice([*"uvw"], 600) if with_category else rng.normal(size=600)
+    y = (X["a"] * 1e4 + X["b"] + X["c"] / 1e5 + (X["d"] == "u") > 4).to_numpy()
+    source = export_c(
+        LogisticStudent().fit(X, y), tmp_path / "model.h", dtype="int8", X=X
+    )
+    # With one scale for weights as they come it is .1 and more.
+    assert source.mean_difference < 0.005 and source.agreement > 0.98
+
+
 def test_int8_leaves_keep_small_probabilities(students):
     model, X = students["tree", "forest"]
     source = read_model(model)
@@ -903,6 +919,9 @@ def test_unfitted_students_are_refused(tmp_path):
     [
         ("model.c", {}, "path must end in '.h'"),
         ("model.h", {"dtype": "int4"}, "dtype must be 'float32' or 'int8'"),
+        ("model.h", {"tolerance": 0}, "tolerance must be a difference of .*, got 0"),
+        ("model.h", {"tolerance": "a"}, "tolerance must be a difference.*, got 'a'"),
+        ("model.h", {"name": 3}, "name must be a C identifier"),
         ("model.h", {"name": "2nd"}, "name must be a C identifier"),
         ("model.h", {"name": "_x"}, "name must be a C identifier"),
         ("model.h", {"name": "é"}, "name must be a C identifier"),
@@ -921,6 +940,15 @@ def test_parameters_are_checked(students, path, settings, message, tmp_path):
 def test_name_is_made_of_the_file(students, stem, name, tmp_path):
     model, _ = students["net", "mlp"]
     assert export_c(model, tmp_path / f"{stem}.h").name == name
+
+
+def test_folders_and_searches_are_looked_into(students, tmp_path):
+    model, X = students["net", "mlp"]
+    with pytest.raises(FileNotFoundError, match="Create the folder first"):
+        export_c(model, tmp_path / "gone" / "model.h")
+    trees = GridSearchCV(DecisionTreeClassifier(), {"max_depth": [2, 3]}, cv=2)
+    trees.fit(X, model.predict(X))
+    assert export_c(trees, tmp_path / "model.h", X=X).max_difference < 1e-6
 
 
 def test_rows_must_suit(students, tmp_path):

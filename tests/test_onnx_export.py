@@ -8,6 +8,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris, load_wine
@@ -18,11 +19,13 @@ from sklearn.ensemble import (
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss
+from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
@@ -39,7 +42,7 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="it answers for the file
 pytest.importorskip("skl2onnx", reason="it writes scikit-learn's own models")
 
 from benchmarks import export_parity  # noqa: E402
-from skdistill.deploy import export_onnx  # noqa: E402
+from skdistill.deploy import _rows, _runtime, export_onnx, load_onnx  # noqa: E402
 from skdistill.deploy._boosting_graph import below  # noqa: E402
 from skdistill.deploy._weights import quantized  # noqa: E402
 
@@ -62,9 +65,10 @@ def ask(path, rows):
     return session.run(None, export_parity.feeds(rows, json.loads(held)))
 
 
-def distilled(student, rows=X, labels=y, **settings):
+def distilled(student, rows=X, labels=y, teacher=None, **settings):
     """Student of a forest's probabilities."""
-    teacher = RandomForestClassifier(10, random_state=0).fit(rows, labels)
+    teacher = teacher or RandomForestClassifier(10, random_state=0)
+    teacher.fit(rows, labels)
     model = DistilledClassifier(
         teacher, student, alpha=1.0, transfer=None, calibrate=None, random_state=0,
         **settings,
@@ -170,6 +174,17 @@ def test_frames_with_categories_keep_them(tmp_path, student, library, with_rows)
     assert found.tolist() == student.predict(asked).tolist()
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_truth_values_that_are_missing_are_missing_numbers(tmp_path, library):
+    cells = [True, None, False] * 40
+    frame = pd.DataFrame({"a": pd.array(cells, dtype="boolean"), "b": np.arange(120.0)})
+    frame = pl.from_pandas(frame) if library == "polars" else frame
+    student = LogisticStudent().fit(frame, np.arange(120) % 3 == 1)
+    export_onnx(student, tmp_path / "m.onnx", X=frame)
+    found = load_onnx(tmp_path / "m.onnx").predict_proba(frame)
+    np.testing.assert_allclose(found, student.predict_proba(frame), atol=1e-6)
+
+
 def test_levels_that_read_alike_are_refused(tmp_path):
     frame = pd.DataFrame({"a": pd.Series([1.0, "1.0", "x"] * 10, dtype=object)})
     student = LogisticStudent().fit(frame, [0, 1, 0] * 10)
@@ -194,6 +209,8 @@ def test_sparse_fitted_student_takes_dense_rows_and_no_missing_ones(tmp_path):
         (y * 10 - 5, "tensor(int64)"),
         (y.astype(float), "tensor(int64)"),
         (y > 0, "tensor(int64)"),
+        (y.astype(">i2"), "tensor(int64)"),
+        (np.array(['a"b', "", "\u65e5\n"])[y], "tensor(string)"),
     ],
 )
 def test_labels_of_all_kinds(tmp_path, labels, dtype):
@@ -204,9 +221,11 @@ def test_labels_of_all_kinds(tmp_path, labels, dtype):
     wanted = wanted if dtype == "tensor(string)" else wanted.astype(int)
     assert ask(path, X)[0].tolist() == wanted.tolist()
     assert metadata["classes"] == student.classes_.tolist()
+    native = student.classes_.dtype.newbyteorder("=")
     assert np.array(metadata["classes"], dtype=metadata["classes_dtype"]).dtype == (
-        student.classes_.dtype
+        native
     )
+    np.testing.assert_array_equal(load_onnx(path).classes_, student.classes_)
 
 
 # -- adapters, scikit-learn, nets ------------------------------------------------------
@@ -279,6 +298,46 @@ def test_column_transformer_takes_each_column_by_name(tmp_path):
         export_onnx(model, path)
 
 
+@pytest.mark.parametrize("names", [["", "label"], ["p1_", "p1_variable"], [3, 5]])
+def test_column_transformer_takes_names_of_all_kinds(tmp_path, names):
+    frame = pd.DataFrame({"a": ["u", "v", "w"] * 20, "b": np.arange(60.0)})
+    frame.columns = names
+    columns = make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore", sparse_output=False), [0]),
+        (StandardScaler(), [1]),
+    )
+    model = make_pipeline(columns, LogisticStudent()).fit(frame, np.arange(60) % 2)
+    export_onnx(model, tmp_path / "m.onnx", X=frame)
+    found = load_onnx(tmp_path / "m.onnx").predict_proba(frame)
+    np.testing.assert_allclose(found, model.predict_proba(frame), atol=1e-6)
+
+
+@pytest.mark.parametrize("missing", [None, np.nan])
+@pytest.mark.parametrize("around", [False, True])
+def test_missing_categories_reach_an_encoder_as_it_met_them(tmp_path, missing, around):
+    cells = np.array(["u", "v", missing], dtype=object)[np.arange(90) % 3]
+    frame = pd.DataFrame({"a": pd.Series(cells, dtype=object), "b": np.arange(90.0)})
+    labels = (np.arange(90) % 3 == 2).astype(int)
+    encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    columns = make_column_transformer((encoder, ["a"]), remainder="passthrough")
+    if around:
+        model = distilled(make_pipeline(clone(columns), Ridge()), frame, labels,
+                          make_pipeline(columns, DecisionTreeClassifier()))  # fmt: skip
+    else:
+        model = make_pipeline(columns, LogisticStudent()).fit(frame, labels)
+    export_onnx(model, tmp_path / "m.onnx", X=frame)
+    found = load_onnx(tmp_path / "m.onnx").predict_proba(frame)
+    np.testing.assert_allclose(found, model.predict_proba(frame), atol=1e-5)
+
+
+def test_a_search_is_exported_as_what_it_found(tmp_path):
+    search = GridSearchCV(MLPStudent(max_steps=20), {"activation": ["relu", "tanh"]})
+    path = tmp_path / "m.onnx"
+    export_onnx(search.fit(X, y), path, quantize="int8")
+    wanted = quantized(search, "int8").predict_proba(X)
+    np.testing.assert_allclose(ask(path, X)[1], wanted, atol=2e-6)
+
+
 def test_boosting_splits_float32_rows_where_scikit_learn_does(tmp_path):
     # Halves of 0.1 are thresholds that float32 rounds up: 0.15 is one of the rows.
     rows = np.repeat(np.arange(40) * np.float32(0.1), 5).astype(np.float64)[:, None]
@@ -342,6 +401,51 @@ def test_nets_go_through_torch(tmp_path, criterion):
 
 
 # -- numbers that float32 cannot hold --------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        HistGradientBoostingClassifier(max_iter=3),
+        make_pipeline(StandardScaler(), LogisticRegression()),
+        DistilledClassifier(
+            DecisionTreeClassifier(max_depth=3),
+            HistGradientBoostingClassifier(),
+            alpha=1.0,
+            transfer=None,
+        ),
+    ],
+)
+def test_rows_are_asked_for_where_made_ones_would_prove_nothing(tmp_path, model):
+    seconds = 1.7e9 + 1e4 * np.random.RandomState(0).normal(size=(300, 1))
+    model.fit(seconds, (seconds[:, 0] > 1.7e9).astype(int))
+    with pytest.raises(ValueError, match="X must be given for a model that begins"):
+        export_onnx(model, tmp_path / "m.onnx")
+    export_onnx(model, tmp_path / "m.onnx", X=seconds)
+    found = load_onnx(tmp_path / "m.onnx").predict_proba(seconds)
+    np.testing.assert_allclose(found, model.predict_proba(seconds), atol=1e-5)
+
+
+def test_a_step_that_takes_no_float64_says_why_it_met_one(tmp_path):
+    seconds = 1.7e9 + 1e4 * np.random.RandomState(0).normal(size=(300, 1))
+    model = make_pipeline(StandardScaler(), PolynomialFeatures(2), LogisticStudent())
+    model.fit(seconds, (seconds[:, 0] > 1.7e9).astype(int))
+    with pytest.raises(ValueError, match=r"double.*take a start off time stamps"):
+        export_onnx(model, tmp_path / "m.onnx", X=seconds)
+
+
+def test_imputer_before_time_stamps_fills_float64(tmp_path):
+    rows = 1.7e9 + 1e4 * np.random.RandomState(0).normal(size=(300, 2))
+    labels = (rows[:, 0] > 1.7e9).astype(int)
+    rows[::5] = np.nan
+    frame = pd.DataFrame(rows, columns=["a", "b"])
+    columns = make_column_transformer((SimpleImputer(strategy="median"), ["b", "a"]))
+    for table, first in ((rows, SimpleImputer()), (frame, columns)):
+        model = make_pipeline(first, LogisticStudent()).fit(table, labels)
+        about = export_onnx(model, tmp_path / "m.onnx", X=table)
+        assert {entry["dtype"] for entry in about["inputs"]} == {"float64"}
+        found = load_onnx(tmp_path / "m.onnx").predict_proba(table)
+        np.testing.assert_allclose(found, model.predict_proba(table), atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -424,10 +528,16 @@ def test_report_is_kept_or_else_the_held_out_scores(tmp_path):
     ).fit(np.tile(X, (2, 1)), np.tile(y, 2))  # fmt: skip
     path = tmp_path / "m.onnx"
     scores = export_onnx(model, path)["report"]["held_out"]
-    assert set(scores) == {"teacher", "plain", "student"} or set(scores) == {
-        "teacher", "student"
-    }  # fmt: skip
+    assert set(scores) == {"teacher", "plain student", "student"}
     assert set(scores["student"]) == {"log_loss", "accuracy"}
+    summary = pd.DataFrame(model.summary_)
+    summary = summary[summary["metric"] == "log_loss"]
+    for name, of_model in (
+        ("student", summary["chosen"].astype(bool)),
+        ("plain student", summary["model"] == "plain student"),
+        ("teacher", summary["model"] == "teacher"),
+    ):
+        assert round(summary["score"][of_model].iloc[-1], 5) == scores[name]["log_loss"]
     assert export_onnx(model, path, report={"a": np.float64(1)})["report"] == {"a": 1.0}
 
 
@@ -440,6 +550,17 @@ def test_nothing_is_written_where_the_file_would_not_answer_alike(tmp_path):
     ):
         export_onnx(student, path, tolerance=1e-12)
     assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["m.onnx"]
+
+
+def test_a_file_that_load_onnx_would_feed_wrongly_is_not_written(tmp_path, monkeypatch):
+    right = _rows.feeds
+    monkeypatch.setattr(
+        _runtime, "feeds", lambda rows, content: right(rows[::-1], content)
+    )
+    frame = pd.DataFrame(X).add_prefix("x")
+    with pytest.raises(ValueError, match="load_onnx must feed the rows of X"):
+        export_onnx(LogisticStudent().fit(frame, y), tmp_path / "m.onnx", X=frame)
+    assert os.listdir(tmp_path) == []
 
 
 def test_models_that_cannot_be_exported_say_why(tmp_path):
@@ -455,8 +576,24 @@ def test_models_that_cannot_be_exported_say_why(tmp_path):
     for model, error, words in cases:
         with pytest.raises(error, match=words):
             export_onnx(model, path)
-    with pytest.raises(ValueError, match="got 'int4'"):
-        export_onnx(LogisticStudent().fit(X, y), path, quantize="int4")
+    student = LogisticStudent().fit(X, y)
+    settings = [
+        ({"quantize": "int4"}, ValueError, "got 'int4'"),
+        ({"tolerance": 0}, ValueError, "above 0 and up to 1, got 0"),
+        ({"tolerance": np.nan}, ValueError, "got nan"),
+        ({"tolerance": "a"}, ValueError, "got 'a'"),
+        ({"report": "good"}, TypeError, "must be a DistillationReport.*got 'good'"),
+        ({"report": {"by": student}}, TypeError, "dict of what JSON can hold"),
+        ({"X": X[0]}, ValueError, r"rows and columns, got shape \(13,\)"),
+        ({"X": X[:0]}, ValueError, "0 sample"),
+    ]
+    for setting, error, words in settings:
+        with pytest.raises(error, match=words):
+            export_onnx(student, path, **setting)
+    with pytest.raises(FileNotFoundError, match="Create the folder first"):
+        export_onnx(student, tmp_path / "gone" / "m.onnx")
+    with pytest.raises(ValueError, match=r"two classes or more apart, got \[1\.0\]"):
+        export_onnx(DecisionTreeClassifier().fit(X, np.ones(len(X))), path)
     with pytest.raises(ValueError, match="whole numbers"):
         halves = LogisticStudent().fit_soft_targets(
             X, np.eye(3)[y], classes=[0.5, 1.5, 2.5]
@@ -499,3 +636,17 @@ def test_text_student_answers_one_text_a_call(tmp_path, quantize):
     change = metadata["quantization_loss"].get("max_change", 0.0)
     wanted = student.predict_proba(texts[:1])
     np.testing.assert_allclose(P, wanted, atol=1e-5 + change)
+
+
+def test_encoder_that_refuses_unknown_categories_refuses_them_in_the_file(tmp_path):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.normal(size=200), "c": rng.choice(["u", "v"], 200)})
+    front = make_column_transformer((OneHotEncoder(), ["c"]), remainder="passthrough")
+    model = make_pipeline(front, LogisticStudent()).fit(X, X["a"] > 0)
+    export_onnx(model, tmp_path / "model.onnx", X=X)
+    loaded = load_onnx(tmp_path / "model.onnx")
+    np.testing.assert_allclose(
+        loaded.predict_proba(X), model.predict_proba(X), atol=1e-6
+    )
+    with pytest.raises(ValueError, match="Unknown Category"):
+        loaded.predict_proba(X.assign(c="w"))

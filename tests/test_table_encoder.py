@@ -157,6 +157,13 @@ def test_encoder_writes_zeros_for_an_unseen_level():
     assert_array_equal(encoder.transform(frame(pd.DataFrame({"c": ["new"]}))), [[0, 0]])
 
 
+def test_encoder_takes_an_empty_text_as_a_level():
+    X = frame(pd.DataFrame({"t": pd.Series(["b", "", None, "a"], dtype=object)}))
+    encoder = TableEncoder().fit(X, ones(4))
+    assert encoder.categories_ == [["", "a", "b", None]]
+    assert_array_equal(encoder.transform(X), np.eye(4)[[2, 0, 3, 1]])
+
+
 def test_encoder_lets_rare_levels_share_a_column():
     column = ["a"] * 5 + ["b"] * 4 + ["c"] * 2 + ["d"]
     encoder = TableEncoder(max_categories=3).fit(

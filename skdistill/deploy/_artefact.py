@@ -57,6 +57,15 @@ def plain(value):
     return value
 
 
+def is_json(value):
+    """Tell whether JSON can hold a value."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def versions(*packages):
     """Versions of this package and of others, those that are installed."""
     found = {"skdistill": __version__}

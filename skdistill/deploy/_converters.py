@@ -6,9 +6,10 @@ import numpy as np
 from onnx import helper
 
 from skdistill.deploy._boosting_graph import write_boosting
-from skdistill.deploy._encoder_graph import Port
+from skdistill.deploy._encoder_graph import Port, select
 from skdistill.deploy._graph import ML, ML_OPSET, OPSET, Graph
 from skdistill.deploy._student_graphs import write, write_scores
+from skdistill.students._rows import mro_names
 
 #: Operator sets that skl2onnx may use; float64 thresholds of trees need the newer one.
 TARGET, TARGET_FLOAT64 = {"": OPSET, ML: ML_OPSET}, {"": OPSET, ML: 3}
@@ -138,6 +139,11 @@ def _parts(estimator):
     members += [step for _, step, _ in getattr(estimator, "transformers_", ())]
     ensemble = getattr(estimator, "estimators_", [])
     members += ensemble.ravel().tolist() if hasattr(ensemble, "ravel") else ensemble
+    members += [c.estimator for c in getattr(estimator, "calibrated_classifiers_", ())]
+    for name in ("student_", "estimator_", "best_estimator_"):
+        members += [getattr(estimator, name)] if hasattr(estimator, name) else []
+    if "FrozenEstimator" in mro_names(estimator):
+        members.append(estimator.estimator)
     for member in members:
         yield from _parts(member)
 
@@ -176,16 +182,20 @@ def _type_of(port):
 
 
 def register():
-    """Teach skl2onnx our students, once; boosting, which it writes wrongly, too."""
+    """Teach skl2onnx our students, once; what it writes wrongly or not at all, too."""
     if _registered:
         return
     from skl2onnx import update_registered_converter
+    from skl2onnx.shape_calculators.imputer import (
+        calculate_sklearn_imputer_output_shapes as imputer_shapes,
+    )
     from sklearn.ensemble import (
         HistGradientBoostingClassifier,
         HistGradientBoostingRegressor,
         VotingClassifier,
     )
     from sklearn.frozen import FrozenEstimator
+    from sklearn.impute import SimpleImputer
 
     from skdistill import DistilledClassifier, LogisticStudent, MLPStudent
     from skdistill.students._adapter import SoftStudentAdapter
@@ -211,6 +221,9 @@ def register():
         "SkdistillHistGradientBoostingRegressor",
         _regressor_shapes,
         _convert_regressor,
+    )
+    update_registered_converter(
+        SimpleImputer, "SkdistillSimpleImputer", imputer_shapes, _convert_imputer
     )
     _registered.append(True)
 
@@ -262,6 +275,25 @@ def _convert_regressor(scope, operator, container):
     graph = _ContainerGraph(scope, container)
     answer = write_boosting(graph, operator.raw_operator, _ports(operator))
     graph.finish(answer, operator.outputs[0])
+
+
+def _convert_imputer(scope, operator, container):
+    """Fill numbers that come as float64, too: ONNX's own Imputer takes float32 only."""
+    from skl2onnx.common.data_types import DoubleTensorType
+    from skl2onnx.operator_converters.imputer_op import convert_sklearn_imputer
+
+    imputer = operator.raw_operator
+    if not any(isinstance(v.type, DoubleTensorType) for v in operator.inputs):
+        convert_sklearn_imputer(scope, operator, container)
+        return
+    graph, values = _ContainerGraph(scope, container), imputer.statistics_
+    if imputer.missing_values == imputer.missing_values or np.isnan(values).any():
+        raise NotImplementedError(
+            "SimpleImputer fills NaN by numbers only, where numbers come as float64"
+        )
+    x, _ = select(graph, _ports(operator), list(range(len(values))))
+    missing, values = graph.node("IsNaN", x), graph.constant(values.astype(np.float64))
+    graph.finish(graph.node("Where", missing, values, x), operator.outputs[0])
 
 
 def labels(classes):

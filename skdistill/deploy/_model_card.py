@@ -12,8 +12,8 @@ MAX_LISTED = 50
 
 _NOT_STATED = "Not stated."
 _LIMITS = (
-    "The student imitates its teacher: it repeats its errors and adds some of its own. "
-    "Figures hold for rows like those that they were measured on."
+    "A distilled student imitates its teacher: it repeats its errors and adds some of "
+    "its own. Figures hold for rows like those that they were measured on."
 )
 
 
@@ -107,9 +107,8 @@ def _summary(about, name, n_bytes):
     weights = about["quantize"] or "float32"
     return (
         f"A classifier of {len(about['classes'])} classes that answers {kind} with "
-        f"probabilities. `{name}`: {n_bytes:,} bytes, weights in {weights}. Distilled "
-        f"and written by skdistill {about['versions'].get('skdistill', '')}"
-        f" on {about['created']}."
+        f"probabilities. `{name}`: {n_bytes:,} bytes, weights in {weights}. Written by "
+        f"skdistill {about['versions'].get('skdistill', '')} on {about['created']}."
     )
 
 

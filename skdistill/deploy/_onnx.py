@@ -1,6 +1,5 @@
 """export_onnx: a fitted classifier as one file that holds no code."""
 
-import json
 import reprlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from skdistill.deploy._converters import missing_level
 from skdistill.deploy._encoder_graph import Port, fits_single, missing_key
 from skdistill.deploy._files import check_target, write_atomically
 from skdistill.deploy._graph import Graph
-from skdistill.deploy._reading import read_content
+from skdistill.deploy._runtime import OnnxClassifier
 from skdistill.deploy._student_graphs import answer, is_ours
 from skdistill.deploy._weights import check_quantize, quantized
 from skdistill.students._rows import mro_names
@@ -30,6 +29,13 @@ TOLERANCE = 1e-5
 
 #: Names of what the file answers.
 _OUTPUTS = ("label", "probabilities")
+
+#: What to do where a model cannot be written for numbers of 53 bits.
+_ONLY_DOUBLE = (
+    "Numbers went in as float64 because float32 does not tell the rows of X apart, and "
+    "not every operator takes that: take a start off time stamps, or a centre off "
+    "coordinates, before fitting."
+)
 
 #: Texts to check by where none are given: none, one, unknown and many words.
 _TEXTS = ("", "a", "The quick brown fox!", "zzz " * 50, "Ein schöner Tag, 12:30 €")
@@ -46,10 +52,11 @@ def export_onnx(
     :func:`~skdistill.deploy.load_onnx`, which needs neither scikit-learn nor this
     package's students.
 
-    Before the file is there, ONNX's checker has passed it, its probabilities are those
-    of `predict_proba` within `tolerance` on rows of X, on missing and huge numbers and
-    on unseen categories, and a row's answer is the same alone and in a batch, bit for
-    bit. Otherwise nothing is written, and the error shows the worst row.
+    Before the file is there, ONNX's checker has passed it and `load_onnx` has taken it,
+    its probabilities are those of `predict_proba` within `tolerance` on rows of X, on
+    missing and huge numbers and on unseen categories, and a row's answer is the same
+    alone and in a batch, bit for bit. Otherwise nothing is written, and the error shows
+    the worst row.
 
     Parameters
     ----------
@@ -63,13 +70,14 @@ def export_onnx(
 
     quantize : {None, "float16", "int8"}, default=None
         How the weights of MLPStudent and LogisticStudent are stored. "int8" is one byte
-        a weight and one scale for each unit; intercepts stay float32. Answers then are
-        those of the rounded weights, and what rounding changed stands in the metadata.
+        a weight and one scale for each unit, or for each input where a LogisticStudent
+        takes numbers as they come; intercepts stay float32. Answers then are those of
+        the rounded weights, and what rounding changed stands in the metadata.
 
     X : array-like or data frame of shape (n_samples, n_features), default=None
         Rows to check by, 1000 of them at most; training rows will do. None makes rows
-        from what the student knows of its columns. Needed for nets, and for Pipelines
-        that begin with a ColumnTransformer.
+        from what our students, trees and forests know of their columns. Needed for all
+        others, and for Pipelines.
 
     report : DistillationReport or dict, default=None
         Figures to keep in the metadata. None keeps the held-out scores of a
@@ -91,7 +99,10 @@ def export_onnx(
         If the model cannot be written, or does not answer alike.
 
     TypeError
-        If it is no classifier with probabilities.
+        If it is no classifier with probabilities, or the report is none.
+
+    FileNotFoundError
+        If the folder of the path does not exist.
 
     NotFittedError
         If it is not fitted.
@@ -151,7 +162,7 @@ def export_onnx(
         }
     )
     data = _artefact.seal(proof.graph, metadata)
-    read_content(data)  # what load_onnx would refuse is not written
+    _check_loaded(data, proof, tolerance)
     write_atomically(path, data)
     return metadata
 
@@ -249,14 +260,12 @@ def _figures(model, report):
     if hasattr(report, "to_dict"):
         whole = report.to_dict()
         report = {name: whole[name] for name in ("verdict", "models", "created")}
-    try:
-        figures = _artefact.plain(report)
-        json.dumps(figures)
-    except (TypeError, ValueError) as error:
+    figures = _artefact.plain(report)
+    if not isinstance(figures, dict) or not _artefact.is_json(figures):
         raise TypeError(
             "report must be a DistillationReport, or a dict of what JSON can hold, got "
             f"{reprlib.repr(report)}. Turn other objects in it into numbers or text."
-        ) from error
+        )
     return figures
 
 
@@ -284,6 +293,7 @@ class _Proof:
     graph: onnx.ModelProto
     inputs: list
     answers: _parity.Answers
+    rows: object
     n_features: int | None
     allow_nan: bool = False
     missing: dict = field(default_factory=dict)
@@ -399,9 +409,12 @@ def _prove_table(model, rounded, X, tolerance):
             failure = failure or error
             continue
         return _Proof(
-            graph, inputs, answers, real.shape[1], allow_nan and "numbers" in gaps,
-            missing if "texts" in gaps else {}, loss=loss,
+            graph, inputs, answers, real, real.shape[1],
+            allow_nan and "numbers" in gaps, missing if "texts" in gaps else {},
+            loss=loss,
         )  # fmt: skip
+    if dtypes == ("float64",):
+        raise ValueError(f"{failure} {_ONLY_DOUBLE}") from failure
     raise failure
 
 
@@ -432,7 +445,8 @@ def _extremes(model, X):
     """Extreme rows that a fitted model answers, and what is missing in them."""
     is_net = "NeuralNet" in mro_names(_probes.front_of(model))
     huge = _probes.HUGE_IN_NETS if is_net else _probes.HUGE
-    rows, gaps = _probes.extreme_rows(X, huge)
+    gap = np.nan if missing_level(model) == "nan" else None
+    rows, gaps = _probes.extreme_rows(X, huge, gap)
     accepted = _probes.accepted_rows(model, rows)
     return _rows_at(rows, accepted), gaps[accepted]
 
@@ -467,6 +481,18 @@ def _compare(graph, model, rows, inputs, missing, tolerance):
         _parity.check_alone(session, feeds, answers)
         found.append(answers)
     return _parity.Answers.join(found)
+
+
+def _check_loaded(data, proof, tolerance):
+    """Refuse bytes that load_onnx does not take, or would answer for otherwise."""
+    P = _parity.predicted(OnnxClassifier(data), proof.rows)
+    difference = np.abs(P - proof.answers.P[: len(P)]).max()
+    if not difference <= tolerance:
+        raise ValueError(
+            f"load_onnx must feed the rows of X to the model within {tolerance:g}, got "
+            f"a difference of {difference:.2g}. Make columns of other objects text or "
+            "numbers before fitting."
+        )
 
 
 def _loss(model, rounded, X):
@@ -508,6 +534,7 @@ def _prove_text(model, student, quantize, X, tolerance):
         whole,
         [{"name": "ngrams", "dtype": "int64", "columns": []}],
         answers,
+        texts,
         n_features=None,
         text=_ngram_graph.text_settings(rounded),
         loss=_loss(student, rounded, texts),

@@ -2,11 +2,12 @@
 
 import sys
 
+import narwhals.stable.v1 as nw
 import numpy as np
 from scipy import sparse
 
 from skdistill._compat import num_samples, safe_indexing
-from skdistill._frames import as_frame
+from skdistill._frames import as_frame, to_float
 from skdistill.deploy._parity import predicted
 from skdistill.students._rows import mro_names
 
@@ -43,6 +44,8 @@ def first_of(model):
             model = model.estimator_
         elif "FrozenEstimator" in names:
             model = model.estimator
+        elif "BaseSearchCV" in names:
+            model = model.best_estimator_
         elif "Pipeline" in names:
             model = model.steps[0][1]
         else:
@@ -189,9 +192,12 @@ def columns_of(X):
         return list(np.asarray(X).T)
     columns = []
     for series in frame.iter_columns():
-        values = series.to_numpy()
-        is_number = series.dtype.is_numeric() or values.dtype.kind == "b"
-        columns.append(values if is_number else series.to_list())
+        if series.dtype == nw.Boolean and series.null_count():
+            columns.append(to_float(series))
+        elif series.dtype.is_numeric() or series.dtype == nw.Boolean:
+            columns.append(series.to_numpy())
+        else:
+            columns.append(series.to_list())
     return columns
 
 
@@ -223,7 +229,7 @@ def _single(column):
     return np.where(np.isinf(single), np.sign(column) * HUGE, single)
 
 
-def extreme_rows(X, huge=HUGE):
+def extreme_rows(X, huge=HUGE, gap=None):
     """Change the first rows of X: missing and huge numbers, unseen categories.
 
     Parameters
@@ -234,6 +240,10 @@ def extreme_rows(X, huge=HUGE):
     huge : float, default=3e38
         Magnitude of huge numbers.
 
+    gap : None or NaN, default=None
+        What a missing category is in a pandas frame: scikit-learn's encoders tell the
+        two apart.
+
     Returns
     -------
     X : ndarray or data frame
@@ -243,6 +253,7 @@ def extreme_rows(X, huge=HUGE):
         "numbers" or "texts" where such cells are missing, else "".
     """
     columns = columns_of(X)
+    is_pandas = hasattr(X, "iloc")
     every = (huge, -huge, 0.0, 1.0, -1e-30, np.nan, UNSEEN, None)
     plans = [(value, range(len(columns))) for value in every]
     for j in range(min(len(columns), MAX_COLUMNS)):
@@ -258,7 +269,7 @@ def extreme_rows(X, huge=HUGE):
     ]
     for row, (value, at) in enumerate(plans):
         for j in at:
-            changed[j][row] = value
+            changed[j][row] = gap if value is None and is_pandas else value
     gaps = ["texts" if v is None else "numbers" if v != v else "" for v, _ in plans]
     return like(X, changed), np.array(gaps, dtype=str)
 

@@ -135,6 +135,8 @@ class OnnxClassifier:
         if self._encoder is not None:
             self._answer_rows({self._content.inputs[0].name: np.zeros(1, np.int64)}, 1)
             return
+        if any(entry.dtype == "string" for entry in self._content.inputs):
+            return  # an encoder may refuse categories that it has not met
         for n_rows in (1, 3):
             feed = {entry.name: _blank(entry, n_rows) for entry in self._content.inputs}
             self._answer_rows(feed, n_rows)

@@ -287,6 +287,10 @@ def _frozen(graph, frozen, ports):
     return answer(graph, frozen.estimator, ports)
 
 
+def _searched(graph, search, ports):
+    return answer(graph, search.best_estimator_, ports)
+
+
 def _voting(graph, model, ports):
     """Weighted mean of the members' probabilities."""
     if model.voting != "soft":
@@ -319,6 +323,7 @@ WRITERS = {
     "SoftStudentAdapter": _adapter,
     "NeuralNet": _net,
     "FrozenEstimator": _frozen,
+    "BaseSearchCV": _searched,
     "VotingClassifier": _voting,
 }
 

@@ -135,7 +135,8 @@ def model_size(model, *, format="pickle"):
             default="pickle"
         "pickle" and "skops" count and write nothing. The others make the file in a
         temporary folder: those of :func:`~skdistill.deploy.export_onnx`, or a callable
-        ``format(model, path)`` of your own; all files that it makes count.
+        ``format(model, path)`` of your own; all files that it makes count. Models that
+        export_onnx checks by rows need ``partial(export_onnx, X=X)`` here.
 
     Returns
     -------

@@ -386,7 +386,10 @@ def _fit_levels(values, weight, max_categories):
         codes[i] = table.setdefault(value, len(table))
     mass = np.bincount(codes, weights=weight, minlength=len(table))
     # Sorted by type and value, so that the order of the rows leaves no trace.
-    level = sorted(table, key=lambda v: (v is None, isinstance(v, str), v or 0))
+    # Not `v or 0` in place of None: an empty text is a text.
+    level = sorted(
+        table, key=lambda v: (v is None, isinstance(v, str), 0 if v is None else v)
+    )
     if len(level) <= max_categories:
         return level, []
     order = sorted(range(len(level)), key=lambda i: (-mass[table[level[i]]], i))

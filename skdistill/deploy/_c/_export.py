@@ -3,6 +3,7 @@
 import re
 import tempfile
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from skdistill.deploy._c._quantize import quantize_net, quantize_trees
 from skdistill.deploy._c._read import read_model
 from skdistill.deploy._c._reference import refused, run
 from skdistill.deploy._c._source import write_source
-from skdistill.deploy._files import write_atomically
+from skdistill.deploy._files import check_target, write_atomically
 
 #: Rows that are compared, and rows that the self-test carries.
 N_COMPARED, N_CARRIED = 2_000, 16
@@ -144,7 +145,7 @@ def export_c(model, path, *, dtype="float32", X=None, name=None, tolerance=None)
     >>> source.agreement > 0.98
     True
     """
-    path, name = _check_target(path, name, dtype)
+    path, name = _check_settings(path, name, dtype, tolerance)
     source = read_model(model)
     rows, truth = _rows_and_answers(source, X)
     program = source.program
@@ -342,18 +343,25 @@ def _quantized(source, rows, *, is_drawn):
 # -- file ------------------------------------------------------------------------------
 
 
-def _check_target(path, name, dtype):
+def _check_settings(path, name, dtype, tolerance):
     path = Path(path)
     if path.suffix != ".h":
         raise ValueError(
             f"path must end in '.h', got {str(path)!r}: the C is one header."
         )
+    check_target(path)
     if dtype not in ("float32", "int8"):
         raise ValueError(f"dtype must be 'float32' or 'int8', got {dtype!r}.")
+    if tolerance is not None and not (isinstance(tolerance, Real) and tolerance > 0):
+        raise ValueError(
+            "tolerance must be a difference of probabilities above 0, got "
+            f"{tolerance!r}. None takes {EXACT:g} for float32 and {CLOSE:g} for int8."
+        )
     if name is None:
         name = re.sub(r"\W+", "_", path.stem, flags=re.ASCII).strip("_")[:LONGEST_NAME]
         name = name if name[:1].isalpha() else f"model_{name}"[:LONGEST_NAME]
-    if not re.fullmatch(r"[A-Za-z]\w*", name, flags=re.ASCII):
+    is_text = isinstance(name, str)
+    if not is_text or not re.fullmatch(r"[A-Za-z]\w*", name, flags=re.ASCII):
         raise ValueError(
             "name must be a C identifier of ASCII letters, digits and underscores that "
             f"begins with a letter, got {name!r}."

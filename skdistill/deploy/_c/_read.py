@@ -96,7 +96,9 @@ class Source:
     def answers(self, rows):
         """Probabilities of the fitted model for rows as the C function takes them."""
         if not self.interface.categories:
-            with warnings.catch_warnings():
+            # Checks of scikit-learn sum up rows, and hostile ones are huge.
+            huge = np.errstate(over="ignore", invalid="ignore")
+            with warnings.catch_warnings(), huge:
                 # Fitted on a frame of numbers: the positions are the same.
                 warnings.filterwarnings("ignore", message="X does not have valid feat")
                 return self.model.predict_proba(rows.astype(np.float64))
@@ -156,6 +158,8 @@ def read_model(model):
             inner = inner.student_
         elif isinstance(inner, FrozenEstimator):
             inner = inner.estimator
+        elif hasattr(inner, "best_estimator_"):
+            inner = inner.best_estimator_
         elif isinstance(inner, SoftStudentAdapter):
             adapter, inner = inner, inner.estimator_
         elif isinstance(inner, Pipeline):

@@ -367,7 +367,7 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
                 P = self._targets_of_others(X, soft_targets, given, columns, progress)
         rows = Rows(X, codes, P, weight, groups)
         known = rows.only_answered()
-        _input.check_answers(len(known), len(rows))
+        _input.check_answers(len(known), len(rows), self._teacher)
         if own is None and codes is not None and _input.is_worth_a_look(self):
             in_sample = looks_memorised(known.P, known.codes, known.X)
             if in_sample:
@@ -409,9 +409,8 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         if own is not None:
             self.n_teacher_rows_ += own.n_asked
         self._fit_student(best, rows, trainer, source, record, progress)
-        _input.warn_once(
-            self, "unanswered", _input.unanswered_text(self.n_unanswered_rows_)
-        )
+        unanswered = _input.unanswered_text(self.n_unanswered_rows_, self._teacher)
+        _input.warn_once(self, "unanswered", unanswered)
         progress.end()
         return self
 
@@ -429,10 +428,11 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         if teacher is self._teacher:
             teacher = remembering(self)
         known = getattr(teacher, "n_rows_asked_", None)
-        P = teacher_probabilities(
-            teacher, X, classes=self.classes_, teacher_classes=teacher_classes,
-            allow_abstentions=True,
-        )  # fmt: skip
+        with _input.silent_on_unanswered_rows():
+            P = teacher_probabilities(
+                teacher, X, classes=self.classes_, teacher_classes=teacher_classes,
+                allow_abstentions=True,
+            )  # fmt: skip
         self.n_teacher_rows_ += (
             len(P) if known is None else teacher.n_rows_asked_ - known
         )

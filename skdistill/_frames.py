@@ -25,7 +25,7 @@ def is_text(X):
     """Tell whether X is a sequence of str: a list, a Series or a 1-d array."""
     if isinstance(X, list | tuple):
         return bool(X) and isinstance(X[0], str)
-    if getattr(X, "ndim", None) != 1 or not len(X):
+    if len(getattr(X, "shape", ())) != 1 or not len(X):  # polars has no ndim
         return False
     return isinstance(np.asarray(X[:1]).tolist()[0], str)
 
@@ -105,6 +105,8 @@ def row_keys(values):
 def concat_rows(X, *more):
     """Stack rows of the same kind: arrays, sparse matrices, frames, lists.
 
+    Texts may come in several kinds of sequences; they become a list then.
+
     Raises
     ------
     TypeError
@@ -120,6 +122,9 @@ def concat_rows(X, *more):
     if all(frame is not None for frame in frames):
         return _concat_frames(frames)
     kinds = {_kind(part) for part in parts}
+    if len(kinds) > 1 and all(map(is_text, parts)):
+        lists = [np.asarray(part, dtype=object).tolist() for part in parts]
+        return [text for texts in lists for text in texts]
     if len(kinds) > 1:
         raise TypeError(
             f"Rows to be stacked must be of the same kind, got {sorted(kinds)!r}. "

@@ -1,6 +1,7 @@
 """What `DistilledClassifier.fit` is given: checked, named and made ready."""
 
 import warnings
+from contextlib import contextmanager
 
 import numpy as np
 from scipy import sparse
@@ -72,13 +73,13 @@ def check_rows(estimator, X, y, sample_weight):
 
     y, sample_weight : ndarray of shape (n_samples,) or None
     """
-    validate_data(estimator, X, skip_check_array=True)
-    X, y, sample_weight = indexable(X, y, sample_weight)
     if num_samples(X) == 0:
         raise ValueError(
             "Found array with 0 sample(s) while a minimum of 1 is required by "
             "DistilledClassifier. Pass some rows."
         )
+    validate_data(estimator, X, skip_check_array=True)
+    X, y, sample_weight = indexable(X, y, sample_weight)
     if y is not None:
         y = check_y(y, estimator=estimator)
         check_classification_targets(y)
@@ -196,23 +197,39 @@ def n_unanswered(P):
     return int(np.isnan(P).any(axis=1).sum())
 
 
-def check_answers(n_answered, n_rows):
+def check_answers(n_answered, n_rows, teacher):
     """Check that the teacher answered some of the training rows."""
     if n_answered == 0:
         raise ValueError(
             "The teacher must answer at least one row of X, got NaN for all of its "
-            f"{n_rows} rows. Ask it for one row by hand: teacher.predict_proba(X[:1])."
+            f"{n_rows} rows{_why_unanswered(teacher)}. Ask it for one row by hand: "
+            "teacher.predict_proba(X[:1])."
         )
 
 
-def unanswered_text(n_rows):
+@contextmanager
+def silent_on_unanswered_rows():
+    """Leave out what a teacher says of rows without an answer: `fit` sums it up."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"\d+ of \d+ rows have no usable answer")
+        yield
+
+
+def unanswered_text(n_rows, teacher):
     """Text of the warning on rows without an answer, empty where there are none."""
     if n_rows == 0:
         return ""
     return (
-        f"The teacher left {n_rows} rows without an answer (NaN). Training rows among "
-        "them teach by their labels alone, rows without labels are left out."
+        f"The teacher left {n_rows} rows without an answer (NaN)"
+        f"{_why_unanswered(teacher)}. Training rows among them teach by their labels "
+        "alone, rows without labels are left out."
     )
+
+
+def _why_unanswered(teacher):
+    """Limit that ended what a teacher was asked last, where it says so."""
+    limit = getattr(teacher, "stopped_", None)
+    return "" if limit is None else f": its {limit} ended the run"
 
 
 def is_worth_a_look(estimator):

@@ -15,7 +15,8 @@ def remembering(estimator):
     from skdistill.teachers import CachedTeacher
 
     teacher = estimator._teacher
-    if isinstance(teacher, CachedTeacher):
+    has_store = hasattr(type(teacher), "store_")
+    if has_store and teacher.path is not None:  # it keeps its answers itself
         return teacher
     path = os.fspath(getattr(estimator.memory, "path", estimator.memory))
     owner, file, cached = getattr(estimator, "_cached", (None, None, None))

@@ -36,6 +36,7 @@ class Question:
     body: dict
     attempt: int
     authorization: str
+    head: str
     document: str = ""
     options: dict = field(default_factory=dict)
 
@@ -142,7 +143,7 @@ class ChatServer:
         )
         body = json.loads(await reader.readexactly(int(headers["content-length"])))
         authorization = re.search(r"(?i)authorization: (.*)\r", head)[1]
-        question = Question(body, 0, authorization)
+        question = Question(body, 0, authorization, head)
         identity = json.dumps([question.document, question.options])
         question.attempt = self._attempts[identity] = (
             self._attempts.get(identity, -1) + 1

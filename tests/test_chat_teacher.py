@@ -20,11 +20,13 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 
 pytest.importorskip("openai", minversion="3", reason="needs the openai client")
 
 from skdistill import DistilledClassifier, LogisticStudent
+from skdistill.cascade import CascadeClassifier
 from skdistill.teachers._chat import ChatTeacher
 from skdistill.teachers._chat_prompt import Prompt, neutral
 
@@ -208,7 +210,28 @@ def test_chat_teacher_clones_share_what_was_bought():
         assert len(server.served) == 13
         assert twin.get_params() == teacher.get_params()
         other = pickle.loads(pickle.dumps(teacher)).set_params(n_orders=2)
-        assert other.store_ is not teacher.store_
+        assert other.store_ is teacher.store_
+
+
+def test_chat_teacher_lends_its_temporary_store_to_the_workers_of_a_search():
+    texts, labels = [f"text {number}" for number in range(60)], LABELS * 30
+    student = make_pipeline(TfidfVectorizer(), LogisticStudent())
+    with ChatServer() as server:
+        small = DistilledClassifier(make(server), student, alpha=1.0, random_state=0)
+        grid = {"temperature": [1.0, 2.0]}
+        GridSearchCV(small, grid, cv=3, n_jobs=2).fit(texts, labels)
+        assert sorted(asked(server)) == sorted(texts)
+        assert len(server.served) == 61
+
+
+def test_chat_teacher_from_a_pickle_that_outlived_its_store_begins_a_new_one():
+    with ChatServer() as server:
+        teacher = make(server)
+        teacher.predict_proba(TEXTS)
+        data = pickle.dumps(teacher)
+        del teacher
+        pickle.loads(data).predict_proba(TEXTS)
+        assert len(server.served) == 26
 
 
 def test_chat_teacher_temporary_store_goes_with_it():
@@ -506,6 +529,48 @@ def test_chat_teacher_never_spends_more_than_max_cost(path):
         assert n_answered > 5
 
 
+@pytest.mark.parametrize(
+    "limits", [{"max_calls": 21}, {"max_cost": 0.002, "prices": (1.0, 1.0)}]
+)
+def test_chat_teachers_at_work_at_once_keep_one_limit(path, limits):
+    texts = [f"text {number}" for number in range(90)]
+
+    def ask(teacher, part):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            teacher.predict_proba(part)
+
+    with ChatServer(delay=0.02) as server:
+        teachers = [make(server, path=path, **limits) for _ in range(3)]
+        threads = [
+            threading.Thread(target=ask, args=(teacher, texts[30 * k : 30 * k + 30]))
+            for k, teacher in enumerate(teachers)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        account = teachers[0].account_
+        assert len(server.served) == account["calls"]
+    assert 15 <= account["calls"] <= limits.get("max_calls", 90)
+    assert account["cost"] <= limits.get("max_cost", 1.0)
+    for teacher in teachers:
+        assert teacher.stopped_ in limits
+
+
+def test_chat_teachers_keep_one_limit_in_a_search(path):
+    texts, labels = [f"text {number}" for number in range(60)], LABELS * 30
+    student = make_pipeline(TfidfVectorizer(), LogisticStudent())
+    with ChatServer() as server:
+        teacher = make(server, path=path, max_calls=50)
+        small = DistilledClassifier(teacher, student, alpha=1.0, random_state=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            scores = cross_val_score(small, texts, labels, cv=3, n_jobs=2)
+        assert len(server.served) == 50
+    assert np.isfinite(scores).all()
+
+
 @pytest.mark.parametrize("limit", [{"max_calls": 0}, {"max_cost": 0.0}])
 def test_chat_teacher_without_money_asks_nothing(limit):
     with ChatServer() as server:
@@ -567,6 +632,7 @@ def test_chat_teacher_dry_run_sends_nothing(path):
         assert not server.served
         teacher.predict_proba(TEXTS)
         account = teacher.account_
+        assert estimate["method"] == "logprobs"
         assert estimate["calls"] == account["calls"] == 25
         assert estimate["cost"] == pytest.approx(account["cost"], rel=0.2)
         more = teacher.dry_run([*TEXTS, "another text"])
@@ -758,10 +824,30 @@ def test_chat_teacher_sends_no_key_unasked(monkeypatch):
         assert {q.authorization for q, _ in server.served} == {"Bearer none"}
 
 
+def test_chat_teacher_sends_nothing_of_openai_to_another_server(monkeypatch):
+    for name in ("ORG_ID", "PROJECT_ID", "ADMIN_KEY", "WEBHOOK_SECRET"):
+        monkeypatch.setenv(f"OPENAI_{name}", KEY)
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", f"X-Gateway: {KEY}")
+    with ChatServer() as server:
+        make(server).predict_proba(TEXTS[:1])
+        assert server.served
+        for question, _ in server.served:
+            assert KEY.lower() not in question.head.lower()
+            assert "user-agent" in question.head.lower()
+
+
 def test_chat_teacher_names_the_variable_that_lacks_a_key(monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(ValueError, match=r"'OPENAI_API_KEY' must hold the key"):
         ChatTeacher("m", LABELS).predict_proba(TEXTS)
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\n", f"{KEY} x", f"{KEY}\u2026", " "])
+def test_chat_teacher_refuses_a_key_that_no_request_can_carry(monkeypatch, key):
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with pytest.raises(ValueError, match=r"'OPENAI_API_KEY' must hold a key") as caught:
+        ChatTeacher("m", LABELS).predict_proba(TEXTS)
+    assert KEY not in "".join(traceback.format_exception(caught.value))
 
 
 # -- prior and calibration -------------------------------------------------------------
@@ -851,6 +937,53 @@ def test_chat_teacher_teaches_a_student():
     assert small.classes_.tolist() == ["bad", "good"]
 
 
+def test_chat_teacher_that_runs_out_of_money_gives_a_fit_one_warning(path):
+    texts = [f"text {number}" for number in range(40)]
+    student = make_pipeline(TfidfVectorizer(), LogisticStudent())
+    with ChatServer() as server:
+        teacher = make(server, path=path, max_calls=31)
+        small = DistilledClassifier(teacher, student, transfer=None)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            small.fit(texts)
+        assert small.n_unanswered_rows_ == 10
+        assert teacher.account_["outcomes"]["answered"] == 30
+        with pytest.raises(ValueError, match="of its 10 rows: its max_calls ended the"):
+            clone(small).fit(texts[-10:])
+    (warning,) = caught
+    assert "10 rows without an answer (NaN): its max_calls ended" in str(
+        warning.message
+    )
+
+
+def test_chat_teacher_that_leaves_rows_out_gives_a_search_one_warning():
+    texts, labels = [f"text {number}" for number in range(40)], LABELS * 20
+    student = make_pipeline(TfidfVectorizer(), LogisticStudent())
+    with ChatServer(only(texts[:5], "refusal")) as server:
+        small = DistilledClassifier(make(server), student, alpha=1.0)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            cross_val_score(small, texts, labels, cv=4)
+    (warning,) = caught
+    assert "without an answer" in str(warning.message)
+
+
+def test_chat_teacher_that_refuses_rows_leaves_them_to_the_student_of_a_cascade():
+    texts = [f"text {number}" for number in range(60)]
+    student = make_pipeline(TfidfVectorizer(), LogisticStudent())
+    student.fit(texts, LABELS * 30)
+    with ChatServer(only(texts[:20], "refusal")) as server:
+        cascade = CascadeClassifier(student, make(server), random_state=0)
+        with pytest.warns(UserWarning):  # and no threshold is safe
+            cascade.fit(texts)
+        with pytest.warns(UserWarning, match="refused: 20") as caught:
+            P = cascade.predict_proba(texts)
+    assert cascade.n_abstained_ > 0
+    assert len(caught) == 1
+    np.testing.assert_allclose(P[:20], student.predict_proba(texts[:20]))
+    np.testing.assert_allclose(P[20:], truth(texts[20:]))
+
+
 # -- what it refuses -------------------------------------------------------------------
 
 
@@ -861,6 +994,8 @@ def test_chat_teacher_teaches_a_student():
         ({"labels": ["good", 1]}, TypeError, r"all strings or all integers"),
         ({"labels": ["good"]}, ValueError, r"at least two distinct labels"),
         ({"labels": ["a", "a"]}, ValueError, r"at least two distinct labels"),
+        ({"labels": ["a", " A"]}, ValueError, r"in more than capitals and spaces"),
+        ({"path": 7}, ValueError, r"'path' parameter of ChatTeacher"),
         ({"labels": {"a": "x", "b": 3}}, TypeError, r"describe labels by strings"),
         ({"n_orders": 3}, ValueError, r"n_orders must be at most 2"),
         ({"max_cost": 1.0}, ValueError, r"prices must be given where max_cost is"),

@@ -936,6 +936,7 @@ def test_teacher_with_bad_probabilities_is_refused(table, spoil, match):
         ({"sample_weight": np.ones(5)}, ValueError, "inconsistent"),
         ({"y": np.zeros(5)}, ValueError, "inconsistent"),
         ({"X": np.empty((0, 8)), "y": np.empty(0)}, ValueError, r"0 sample\(s\)"),
+        ({"X": [], "y": []}, ValueError, r"0 sample\(s\)"),
         ({"student": LinearSVC()}, ValueError, "no predict_proba. Use"),
         ({"student": LogisticStudent}, TypeError, r"instance of it: LogisticStudent"),
     ],

@@ -47,6 +47,8 @@ def test_as_frame_is_none_for_everything_else(X):
         (np.array(["a", "b"]), True),
         (np.array(["a", "b"], dtype=object), True),
         (pd.Series(["a", "b"]), True),
+        (pl.Series(["a", "b"]), True),
+        (pl.Series([1, 2]), False),
         ([], False),
         ([[1.0]], False),
         (np.array([["a"]]), False),
@@ -164,6 +166,14 @@ def test_concat_rows_stacks_arrays_lists_and_sparse_rows():
     both = concat_rows(sparse.csc_array(X), sparse.csr_array(X))
     assert both.format == "csr"
     np.testing.assert_array_equal(both.toarray(), np.vstack([X, X]))
+
+
+@pytest.mark.parametrize("first", [list, tuple, np.array, pd.Series, pl.Series])
+@pytest.mark.parametrize("second", [list, tuple, np.array, pd.Series, pl.Series])
+def test_concat_rows_takes_texts_in_any_mix_of_sequences(first, second):
+    stacked = concat_rows(first(["a", "b"]), second(["c"]))
+    assert list(stacked) == ["a", "b", "c"]
+    assert is_text(stacked)
 
 
 def test_concat_rows_returns_the_rows_themselves_without_more():

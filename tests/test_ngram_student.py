@@ -131,6 +131,17 @@ def test_ngram_student_in_a_distilled_classifier():
     assert model.predict(["good", "bad"]).tolist() == [1, 0]
 
 
+@pytest.mark.parametrize("form", [tuple, np.array, pd.Series, pl.Series])
+def test_ngram_student_is_the_default_for_texts_in_any_sequence(form):
+    X, y = made(60)
+    pool, _ = made(30)
+    teacher = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(X, y)
+    model = DistilledClassifier(teacher, random_state=0)
+    model.fit(form(X), X_transfer=pool)
+    assert type(model.student_) is NGramStudent
+    assert model.n_transfer_rows_ == len(pool)
+
+
 def test_ngram_student_stops_early():
     X, y = made(400)
     student = NGramStudent(random_state=0).fit(X, y)

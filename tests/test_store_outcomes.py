@@ -177,7 +177,7 @@ def test_store_of_the_first_schema_is_brought_up_to_date(path):
             "refused": 1,
         }
     connection = sqlite3.connect(path)
-    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (3,)
     connection.close()
 
 

@@ -1,12 +1,13 @@
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from scipy import sparse
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 
-from skdistill import DistilledClassifier, LogisticStudent
+from skdistill import DistilledClassifier, LogisticStudent, NGramStudent
 from skdistill.transfer import select_for_labelling
 
 
@@ -63,6 +64,18 @@ def test_select_auto_avoids_twins_that_uncertainty_takes():
     assert (greedy < 20).all()
     # the picked half: among the 25 most uncertain are 5 that are not twins
     assert (auto[:5] < 20).sum() == 1
+
+
+def test_select_takes_texts_in_any_sequence():
+    pool = [f"word{n % 7} word{n % 5} of {n}" for n in range(40)]
+    student = make_pipeline(TfidfVectorizer(), LogisticStudent())
+    student.fit(pool, [n % 2 for n in range(40)])
+    asked = DistilledClassifier(student, NGramStudent(max_steps=5), random_state=0)
+    asked.fit(pool)
+    expected = select_for_labelling(asked, pool, 6, random_state=0)
+    for form in (tuple, np.array, pd.Series, pl.Series):
+        found = select_for_labelling(asked, form(pool), 6, random_state=0)
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -250,13 +250,13 @@ def is_ready(part):
 
 def check_rows(estimator, X, y):
     """Check lengths and labels; X stays what it is, in a form that can be indexed."""
-    validate_data(estimator, X, skip_check_array=True)
-    X, y = indexable(X, y)
     if num_samples(X) == 0:
         raise ValueError(
             "Found array with 0 sample(s) while a minimum of 1 is required by "
             "CascadeClassifier. Pass some rows."
         )
+    validate_data(estimator, X, skip_check_array=True)
+    X, y = indexable(X, y)
     if y is not None:
         y = check_y(y, estimator=estimator)
         check_classification_targets(y)

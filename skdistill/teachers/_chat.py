@@ -1,5 +1,6 @@
 """ChatTeacher: a language model behind a chat server, each answer paid for once."""
 
+import os
 import threading
 import warnings
 from numbers import Integral, Real
@@ -57,11 +58,13 @@ class ChatTeacher(ClassifierMixin, BaseEstimator):
 
     codes : {"letters", "labels"}, default="letters"
         What the model replies with: a letter for each option, or the label itself, of
-        which the first token counts. Small models do better with labels.
+        which the first token counts. Small models do better with labels, and so do
+        labels that are letters themselves.
 
     path : str, path-like or AnswerStore, default=None
         File of the answers, made when first used. None keeps them in a temporary file
-        as long as this object and its clones live: give a path for what costs money.
+        as long as this object and its clones live (the workers of a search use it too):
+        give a path for what costs money.
 
     base_url : str, default=None
         Where the server is, such as ``"http://localhost:8000/v1"``. None lets the
@@ -210,7 +213,7 @@ class ChatTeacher(ClassifierMixin, BaseEstimator):
         "classes": "no_validation",  # _check_classes says more
         "instruction": [str, None],
         "codes": [StrOptions({"letters", "labels"})],
-        "path": "no_validation",
+        "path": [str, os.PathLike, AnswerStore, None],
         "base_url": [str, None],
         "api_key_env": [str, None],
         "key": [str, None],
@@ -411,7 +414,9 @@ class ChatTeacher(ClassifierMixin, BaseEstimator):
             ``rows`` to ask about, ``rows_known`` by the store, ``calls``,
             ``prompt_tokens`` and ``completion_tokens`` (four bytes a token, or the mean
             of earlier calls), ``cost``, and ``seconds`` at least where
-            `requests_per_minute` is given. The limits are not looked at.
+            `requests_per_minute` is given. ``method`` is the one that is counted on:
+            where the server was not asked yet, the best one, which is the cheapest. The
+            limits are not looked at.
         """
         documents, _ = documents_by_key(X)
         return self._session().estimate(documents)
@@ -469,7 +474,8 @@ class ChatTeacher(ClassifierMixin, BaseEstimator):
             with _OPENING:
                 held = self.__dict__.get("_held")
                 if held is None or held[0] is not self.path:
-                    held = self.path, _open_store(self.path)
+                    lent = self.__dict__.get("_lent")
+                    held = self.path, _open_store(self.path, lent)
                     self.__dict__["_held"] = held
         return held[1]
 
@@ -489,8 +495,11 @@ class ChatTeacher(ClassifierMixin, BaseEstimator):
         return method.name
 
     def __getstate__(self):
-        """State without the open store: a path is opened again, a temporary one not."""
-        return {k: v for k, v in super().__getstate__().items() if k != "_held"}
+        """State without the open store; a temporary one is lent as long as it lives."""
+        state = {k: v for k, v in super().__getstate__().items() if k != "_held"}
+        if self.path is None:  # the workers of a search buy nothing twice
+            state["_lent"] = self.store_.path
+        return state
 
     def __sklearn_clone__(self):
         """Clones have no calibration, and share the store: nothing is paid twice."""
@@ -523,7 +532,7 @@ class ChatTeacher(ClassifierMixin, BaseEstimator):
 _OPENING = threading.Lock()
 
 
-def _open_store(path):
+def _open_store(path, lent):
     if path is None:
-        return temporary_store()
+        return temporary_store(lent)
     return path if isinstance(path, AnswerStore) else AnswerStore(path)

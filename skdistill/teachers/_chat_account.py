@@ -1,27 +1,29 @@
 """What limits the questions to a server: money, pace, time and patience."""
 
-import math
 import time
+from functools import partial
 
 import anyio
+from anyio import to_thread
+
+from skdistill.teachers._store import FIRST_PAUSE, LONGEST_PAUSE
 
 
 class Budget:
-    """Calls and money that may still be spent; never more, whatever is under way.
+    """Calls and money that may still be spent; never more, whoever else spends.
 
     Parameters
     ----------
-    max_calls, max_cost : float
-        Limits; infinity for none.
+    hold : Hold
+        What is set aside in the store, some of it ahead of need.
 
-    calls, cost : float
-        What was spent before.
+    n_ahead : int
+        For how many questions more is set aside at once.
     """
 
-    def __init__(self, max_calls=math.inf, max_cost=math.inf, *, calls=0, cost=0.0):
-        self.max_calls, self.max_cost = max_calls, max_cost
-        self.calls, self.cost = calls, cost
-        self._held_calls, self._held_cost = 0, 0.0
+    def __init__(self, hold, n_ahead):
+        self._hold, self._n_ahead = hold, n_ahead
+        self._free_calls, self._free_cost, self._n_open = 0, 0.0, 0
         self._changed = anyio.Condition()
 
     async def hold(self, calls, cost):
@@ -32,31 +34,51 @@ class Budget:
         reason : str or None
             Name of the limit that forbids it for good; None if it is set aside.
         """
+        if not self._hold.is_limited:
+            return None
+        pause = FIRST_PAUSE
         async with self._changed:
-            while reason := self._exceeded(calls, cost):
-                if not self._held_calls:
-                    return reason
-                await self._changed.wait()  # what others need less comes back
-            self._held_calls += calls
-            self._held_cost += cost
+            while calls > self._free_calls or cost > self._free_cost:
+                grant = await self._extend(calls, cost)
+                if grant.reason is None:
+                    self._free_calls += grant.calls
+                    self._free_cost = max(self._free_cost + grant.cost, cost)
+                    continue
+                if not self._n_open and not grant.may_come:
+                    return grant.reason
+                # what others need less comes back, here or in another process
+                await self._give_back()
+                with anyio.move_on_after(pause if grant.may_come else None):
+                    await self._changed.wait()
+                pause = min(1.5 * pause, LONGEST_PAUSE)
+            self._free_calls -= calls
+            self._free_cost -= cost
+            self._n_open += 1
             return None
 
     async def settle(self, held_calls, held_cost, calls, cost):
         """Replace what was set aside by what it came to."""
         async with self._changed:
-            self._held_calls -= held_calls
-            self._held_cost -= held_cost
-            self.calls += calls
-            self.cost += cost
+            self._n_open -= 1
+            self._free_calls += held_calls - calls
+            self._free_cost += held_cost - cost
             self._changed.notify_all()
 
-    def _exceeded(self, calls, cost):
-        if self.calls + self._held_calls + calls > self.max_calls:
-            return "max_calls"
-        # sums of small floats: a limit is not missed by their rounding
-        if (self.cost + self._held_cost + cost) * (1 - 1e-12) > self.max_cost:
-            return "max_cost"
-        return None
+    async def give_back(self):
+        """Let others have what is set aside and not in use."""
+        async with self._changed:
+            await self._give_back()
+
+    async def _extend(self, calls, cost):
+        needed = max(calls - self._free_calls, 0), max(cost - self._free_cost, 0.0)
+        ahead = self._n_ahead * calls, self._n_ahead * cost
+        work = partial(self._hold.extend, *needed, ahead=ahead)
+        return await to_thread.run_sync(work)
+
+    async def _give_back(self):
+        free = self._free_calls, self._free_cost
+        self._free_calls, self._free_cost = 0, 0.0
+        await to_thread.run_sync(self._hold.give_back, *free)
 
 
 class Pace:

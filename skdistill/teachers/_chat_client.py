@@ -55,6 +55,9 @@ class ChatClient:
             timeout=timeout,
             max_retries=max_retries,
         )
+        if base_url is not None:  # what the environment says of OpenAI stays there
+            self._client.organization = self._client.project = None
+            self._client._custom_headers = {}
 
     async def __aenter__(self):
         return self

@@ -38,8 +38,8 @@ def estimate_run(
     Returns
     -------
     estimate : dict
-        ``rows``, ``calls``, ``prompt_tokens``, ``completion_tokens``, ``cost`` and
-        ``seconds`` (0.0 without a limit of the pace).
+        ``method``, ``rows``, ``calls``, ``prompt_tokens``, ``completion_tokens``,
+        ``cost`` and ``seconds`` (0.0 without a limit of the pace).
     """
     n_probes = int(method is None)
     if method is None:
@@ -60,6 +60,7 @@ def estimate_run(
         completion_tokens *= method.max_tokens
     per_minute = terms.requests_per_minute
     return {
+        "method": method.name,
         "rows": len(asked),
         "calls": calls,
         "prompt_tokens": round(prompt_tokens),

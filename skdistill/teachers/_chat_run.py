@@ -2,7 +2,9 @@
 
 import time
 from collections import Counter, deque
+from concurrent.futures import wait
 from contextlib import asynccontextmanager
+from functools import partial
 
 import anyio
 from anyio import to_thread
@@ -20,8 +22,11 @@ from skdistill.teachers._chat_methods import (
 from skdistill.teachers._chat_reply import Reply
 from skdistill.teachers._outcomes import Outcome
 
-#: Rows that are claimed at once, for each request under way.
-_CLAIMED_AHEAD = 4
+#: Rows that are claimed at once, for each request under way, and questions for which
+#: money is set aside at once.
+_CLAIMED_AHEAD, _PAID_AHEAD = 4, 16
+#: Seconds between looks for an interrupt.
+_WATCH = 0.2
 
 
 def run_blocking(function):
@@ -31,7 +36,11 @@ def run_blocking(function):
     """
     try:
         with start_blocking_portal() as portal:
-            return portal.call(function)
+            future = portal.start_task_soon(function)
+            # An interrupt that reaches another thread, or Windows, wakes nobody.
+            while not wait([future], timeout=_WATCH).done:
+                continue
+            return future.result()
     except BaseExceptionGroup as group:
         error = group
         while isinstance(error, BaseExceptionGroup):
@@ -53,8 +62,8 @@ class ChatRun:
     store : AnswerStore
         Where the answers go.
 
-    spent : dict
-        What `AnswerStore.inspect` says of earlier calls and costs.
+    hold : Hold
+        What the run sets aside; the caller releases it.
 
     Attributes
     ----------
@@ -65,15 +74,10 @@ class ChatRun:
         What the server said for good.
     """
 
-    def __init__(self, terms, prompt, store, spent):
-        self.terms, self.prompt, self.store = terms, prompt, store
+    def __init__(self, terms, prompt, store, hold):
+        self.terms, self.prompt, self.store, self.hold = terms, prompt, store, hold
         self.stopped = self.error = None
-        self._budget = Budget(
-            terms.max_calls,
-            terms.max_cost,
-            calls=spent["calls"],
-            cost=spent["cost"],
-        )
+        self._budget = Budget(hold, _PAID_AHEAD * terms.concurrency)
         self._pace = Pace(terms.requests_per_minute)
         self._breaker = Breaker(terms.max_failures)
         self._client = None
@@ -167,6 +171,7 @@ class ChatRun:
                     workers.start_soon(self._work)
             needs = await to_thread.run_sync(self._questions.needs, self._contested)
             waiting = deque(key for key in self._contested if needs[key])
+            await self._budget.give_back()  # who has those rows may need it
             if len(waiting) < n_before:
                 pause = FIRST_PAUSE
             elif self.stopped is None:
@@ -259,7 +264,8 @@ class ChatRun:
             if entry not in self._pending:  # the one before took it along
                 return
             entries, self._pending = self._pending, []
-            await to_thread.run_sync(self.store.put_outcomes, entries)
+            put = partial(self.store.put_outcomes, entries, hold=self.hold)
+            await to_thread.run_sync(put)
 
     # -- limits ------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 import json
 import math
 from collections import Counter
+from contextlib import contextmanager
 
 from tqdm.auto import tqdm
 
@@ -22,6 +23,7 @@ from skdistill.teachers._chat_setup import (
     read_classes,
     read_prices,
 )
+from skdistill.teachers._holds import Hold
 
 #: Under this name finding out what a server takes is claimed.
 _PROBING = "probing a chat server"
@@ -55,7 +57,7 @@ class ChatSession:
         check_address(teacher.base_url)
         self.teacher, self.store, self.stopped = teacher, store, None
         self.labels, descriptions = read_classes(teacher.classes)
-        check_method(teacher.method, teacher.codes, len(self.labels))
+        check_method(teacher.method, teacher.codes, self.labels)
         self._prompt = make_prompt(
             self.labels, descriptions, teacher.instruction, teacher.codes
         )
@@ -71,13 +73,17 @@ class ChatSession:
         return None if note is None else Method.from_json(json.loads(note))
 
     def account(self):
-        """What the store says of this teacher, by all methods."""
+        """What the store says of this teacher."""
+        return self.store.inspect(self._names())
+
+    def _names(self):
+        """Identities of its questions, by all methods; first those about the server."""
         names = [
             self._identity.of_order(method, order)
             for method in METHODS
             for order in self._orders
         ]
-        return self.store.inspect([self._identity.of_probe, *names])
+        return [self._identity.of_probe, *names]
 
     def estimate(self, documents):
         """What a request for some texts would take."""
@@ -150,18 +156,17 @@ class ChatSession:
     def _probe(self):
         """Ask the server, and note what it takes."""
         teacher, name = self.teacher, self._identity.note
-        engine = _engine()
-        run = engine.ChatRun(self._terms, self._prompt, self.store, self.account())
-        method, outcome, refused = engine.run_blocking(
-            lambda: run.probe(
-                teacher.method,
-                n_samples=teacher.n_samples,
-                max_tokens=teacher.max_tokens,
+        with self._new_run() as (engine, run):
+            method, outcome, refused = engine.run_blocking(
+                lambda: run.probe(
+                    teacher.method,
+                    n_samples=teacher.n_samples,
+                    max_tokens=teacher.max_tokens,
+                )
             )
-        )
-        self.stopped = run.stopped
-        if outcome.calls:
-            self.store.put_outcomes([(self._identity.of_probe, name, outcome)])
+            if outcome.calls:
+                entry = self._identity.of_probe, name, outcome
+                self.store.put_outcomes([entry], hold=run.hold)
         if method is None and run.stopped in ("max_calls", "max_cost"):
             return _NO_METHOD
         if method is None:
@@ -172,14 +177,13 @@ class ChatSession:
 
     def _run(self, method, questions, documents):
         """Ask about rows until all are answered or a limit is reached."""
-        engine = _engine()
-        run = engine.ChatRun(self._terms, self._prompt, self.store, self.account())
         counts, cost = Counter(), 0.0
-        with tqdm(
+        bar = tqdm(
             total=len(documents),
             desc=self._terms.model,
             disable=not self.teacher.verbose,
-        ) as bar:
+        )
+        with bar, self._new_run() as (engine, run):
 
             def step(outcome):
                 nonlocal cost
@@ -191,9 +195,20 @@ class ChatSession:
             engine.run_blocking(
                 lambda: run.answer(method, documents, questions, step=step)
             )
-        self.stopped = run.stopped
         if run.error is not None:
             raise _server_error(run.error)
+
+    @contextmanager
+    def _new_run(self):
+        """A run and its module, with what it sets aside; the rest is freed after it."""
+        engine, terms = _engine(), self._terms
+        hold = Hold(self.store, self._names(), terms.max_calls, terms.max_cost)
+        run = engine.ChatRun(terms, self._prompt, self.store, hold)
+        try:
+            yield engine, run
+        finally:
+            hold.release()
+            self.stopped = run.stopped
 
 
 def describe_missing(answers, session):

@@ -1,6 +1,7 @@
 """From the parameters of a ChatTeacher to what asking needs; nothing is sent here."""
 
 import os
+import re
 import shutil
 import tempfile
 import weakref
@@ -141,8 +142,24 @@ def check_limits(max_cost, prices):
         )
 
 
-def check_method(method, codes, n_labels):
-    """Raise where there are more labels than codes of one token."""
+def check_method(method, codes, labels):
+    """Raise where a reply could not tell the labels apart.
+
+    Parameters
+    ----------
+    method, codes : str
+        As ChatTeacher takes them.
+
+    labels : list of str or int
+        As given.
+    """
+    n_labels = len(labels)
+    folded = {str(label).strip().casefold() for label in labels}
+    if len(folded) < n_labels:
+        raise ValueError(
+            "classes must differ in more than capitals and spaces, which replies take "
+            f"no care of, got {labels!r}. Rename some."
+        )
     if method == "logprobs" and codes == "letters" and n_labels > MOST_LETTERS:
         raise ValueError(
             f"method must not be 'logprobs' with more than {MOST_LETTERS} labels, got "
@@ -258,11 +275,31 @@ def make_prompt(labels, descriptions, instruction, codes):
     return Prompt(instruction, names, descriptions, are_names=codes == "labels")
 
 
-def temporary_store():
-    """Store in a temporary file that goes with the object."""
+#: Temporary stores of this process, by path.
+_TEMPORARY = weakref.WeakValueDictionary()
+
+
+def temporary_store(lent=None):
+    """Store in a temporary file that goes with the object.
+
+    Parameters
+    ----------
+    lent : str, default=None
+        Path of the temporary store of another object, maybe in another process: it is
+        used as long as it is there.
+
+    Returns
+    -------
+    store : AnswerStore
+    """
+    if lent in _TEMPORARY:
+        return _TEMPORARY[lent]
+    if lent is not None and os.path.isdir(os.path.dirname(lent)):
+        return AnswerStore(lent)
     folder = tempfile.mkdtemp(prefix="skdistill-")
     store = AnswerStore(os.path.join(folder, "answers.db"))
     weakref.finalize(store, _discard, store._database, folder, os.getpid())
+    _TEMPORARY[store.path] = store
     return store
 
 
@@ -313,8 +350,17 @@ def key_variable(base_url, key_env):
 
 
 def check_key(variable):
-    """Raise where a key is needed and there is none."""
-    if variable is not None and not os.environ.get(variable):
+    """Raise where a key is needed and there is none, or none that can be sent."""
+    if variable is None:
+        return
+    key = os.environ.get(variable, "")
+    if key and not re.fullmatch("[!-~]+", key):
+        raise ValueError(  # and does not show it
+            f"The environment variable {variable!r} must hold a key of plain letters, "
+            "digits and marks, got a space, a line break or another character that no "
+            "request can carry. Set it again without."
+        )
+    if not key:
         raise ValueError(
             f"The environment variable {variable!r} must hold the key, got nothing. "
             "Set it outside the program, or name another one as api_key_env=; a local "

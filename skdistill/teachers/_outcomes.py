@@ -178,6 +178,31 @@ def count_outcomes(connection, fingerprints):
     return {"outcomes": dict(by_outcome)} | dict(zip(_COUNTS, totals, strict=True))
 
 
+def sum_spent(connection, fingerprints):
+    """Calls and cost of some teachers' questions.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+        In a transaction.
+
+    fingerprints : list of str
+        Identities of teachers.
+
+    Returns
+    -------
+    calls : int
+
+    cost : float
+    """
+    which, values = chosen(fingerprints)
+    return connection.execute(
+        "SELECT coalesce(sum(calls), 0), coalesce(sum(cost), 0.0) FROM outcomes "
+        f"WHERE teacher IN (SELECT id FROM teachers{which})",
+        values,
+    ).fetchone()
+
+
 def delete_outcomes(connection, fingerprints, outcomes=None):
     """Forget some teachers' outcomes, of some kinds where these are given.
 

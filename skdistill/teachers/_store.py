@@ -222,7 +222,7 @@ class AnswerStore:
 
     # -- outcomes ----------------------------------------------------------------------
 
-    def put_outcomes(self, entries):
+    def put_outcomes(self, entries, *, hold=None):
         """Keep what became of questions, all or none; safe when this returns.
 
         Parameters
@@ -230,10 +230,19 @@ class AnswerStore:
         entries : list of (str, bytes, Outcome)
             Fingerprint of the teacher, key of the row, and what became of it. Attempts,
             tokens and costs add up with those of earlier attempts.
+
+        hold : Hold, default=None
+            What was set aside for them: they come out of it.
         """
-        self._database.run(
-            lambda connection: write_outcomes(connection, entries), write=True
-        )
+
+        def write(connection):
+            write_outcomes(connection, entries)
+            if hold is not None and hold.is_limited:
+                calls = sum(outcome.calls for *_, outcome in entries)
+                cost = sum(outcome.cost for *_, outcome in entries)
+                hold.spend(connection, calls, cost)
+
+        self._database.run(write, write=True)
 
     def get_outcomes(self, fingerprint, keys):
         """Look up what became of questions.

@@ -9,7 +9,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _FIRST_SCHEMA = (
     "CREATE TABLE teachers (id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE, "
@@ -29,8 +29,12 @@ MIGRATIONS = {
         "NOT NULL, label_mass REAL, missing_mass REAL, PRIMARY KEY (teacher, key)) "
         "WITHOUT ROWID",
     ),
+    3: (
+        "CREATE TABLE holds (id TEXT PRIMARY KEY, account TEXT NOT NULL, owner TEXT "
+        "NOT NULL, expires REAL NOT NULL, calls INTEGER NOT NULL, cost REAL NOT NULL)",
+    ),
 }
-SCHEMA = (*_FIRST_SCHEMA, *MIGRATIONS[2])
+SCHEMA = (*_FIRST_SCHEMA, *MIGRATIONS[2], *MIGRATIONS[3])
 
 PUT_ANSWER = "INSERT OR REPLACE INTO answers VALUES (?, ?, ?)"
 PUT_NOTE = "INSERT OR REPLACE INTO notes VALUES (?, ?)"

@@ -15,8 +15,8 @@ from sklearn.pipeline import make_pipeline
 
 from skdistill import DistilledClassifier, LogisticStudent
 from skdistill.soft_targets import fit_temperature, temper
-from skdistill.teachers import AnswerStore, CachedTeacher
-from skdistill.teachers._transformers import CONTENT_FREE, TransformersTeacher
+from skdistill.teachers import AnswerStore, CachedTeacher, TransformersTeacher
+from skdistill.teachers._transformers import CONTENT_FREE
 from skdistill.teachers._transformers_prompt import Wording, join, make_prompt
 from skdistill.teachers._transformers_tokens import (
     encode_plain,

@@ -1,0 +1,469 @@
+"""Text teachers against their students: a language model, and a sentence encoder.
+
+``python -m benchmarks.texts`` does what is not done yet, a line of JSON a cell, and
+prints the tables; ``--table`` only prints them, ``--write`` puts them into the guide.
+``--part llm`` or ``--part encoder`` does one of the two, ``--part cost`` times and
+weighs. The language model's answers come from `benchmarks.text_teachers`.
+"""
+
+import argparse
+import tempfile
+import warnings
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import (
+    StratifiedKFold,
+    StratifiedShuffleSplit,
+    cross_val_predict,
+)
+from sklearn.pipeline import make_pipeline, make_union
+
+from benchmarks.datasets import load
+from benchmarks.reproduce._records import FIXED, Unit, read, run
+from benchmarks.text_teachers import (
+    encoder,
+    language_model,
+    look_up,
+    pool,
+    sentences,
+    vectors,
+    words,
+    write_encoder_answers,
+)
+from skdistill import DistilledClassifier, LogisticStudent, NGramStudent
+from skdistill.metrics import expected_calibration_error, measure_latency, model_size
+from skdistill.soft_targets import calibrate, log_loss_rows, temper
+from skdistill.teachers._chat_scoring import correct_prior
+
+NAME = "texts"
+PAGE = Path(__file__).parents[1] / "docs" / "user_guide" / "texts.rst"
+MARKS = {
+    name: (f".. {name} table", f".. end of {name} table")
+    for name in ("teacher", "llm", "encoder", "cost")
+}
+
+STUDENTS = ("tf-idf", "n-grams")
+#: Single words, and sentences of the pool, besides the unlabelled training sentences.
+TRANSFER = ((0, 0), (0, 4_000), (8_000, 0), (8_000, 4_000), (8_000, 12_000))
+TRANSFER += ((8_000, 24_000), (8_000, 40_000))
+#: Without labels the answers are sharpened by this temperature.
+SHARPEN = 0.2
+N_FOLDS, N_CALIBRATION = 3, 200
+#: Real text sets of the encoder, and the rows drawn.
+SETS = {
+    "clothing": 8_000, "recommend": 8_000, "fine_foods": None, "sentences": None,
+    "vader": 20_000,
+}  # fmt: skip
+#: Sentences of other reviews that join the pool of a set.
+MORE = {"sentences": 12_000}
+N_LABELS, TEST_SHARE = 200, 0.3
+
+
+def make_student(name, seed):
+    """Student by name, with one setting for all sets."""
+    if name == "n-grams":
+        return NGramStudent(random_state=seed)
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, max_features=20_000)
+    letters = TfidfVectorizer(
+        analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, max_features=20_000
+    )
+    return make_pipeline(make_union(words, letters), LogisticStudent(C=10.0))
+
+
+class Known:
+    """Teacher whose answers are known: those of a text are looked up.
+
+    Parameters
+    ----------
+    texts : list of str
+        Texts.
+
+    P : ndarray of shape (n_texts, n_classes)
+        Answers.
+
+    classes : ndarray of shape (n_classes,)
+        Labels of the columns.
+    """
+
+    def __init__(self, texts, P, classes):
+        self.answers, self.classes_ = dict(zip(texts, P, strict=True)), classes
+
+    def predict_proba(self, X):
+        """Answers to texts."""
+        return np.stack([self.answers[text] for text in X])
+
+
+def scores(P, y, classes):
+    """Accuracy, log-loss in nats and calibration error of probabilities."""
+    codes = np.searchsorted(classes, y)
+    return {
+        "accuracy": float((P.argmax(axis=1) == codes).mean()),
+        "log_loss": float(log_loss_rows(P, codes).mean()),
+        "ece": float(expected_calibration_error(y, P, classes=classes)),
+    }
+
+
+# -- the language model: no labels -----------------------------------------------------
+
+
+@cache
+def folds():
+    """Sentences, labels, and (train, test) positions that test each sentence once."""
+    X, y = sentences()
+    splitter = StratifiedKFold(N_FOLDS, shuffle=True, random_state=0)
+    return X, y, list(splitter.split(X, y))
+
+
+def llm_answers(fold):
+    """What the model says of all sentences, with the prior of a fold's corrected.
+
+    The mean answer is that to the sentences of the other folds; no label is used. Half
+    of all reviews are taken for praise.
+    """
+    X, _, splits = folds()
+    raw = _two_columns(look_up(X))
+    mean = raw[splits[fold][0]].mean(axis=0)
+    return raw, correct_prior(raw, mean, np.full(2, 0.5)), mean
+
+
+def _two_columns(positive):
+    return np.column_stack([1 - positive, positive])
+
+
+def llm_teacher(fold):
+    """Scores of the language model, raw, corrected and calibrated, on test rows."""
+    _, y, splits = folds()
+    train, test = splits[fold]
+    raw, corrected, _ = llm_answers(fold)
+    few = train[np.random.default_rng(fold).permutation(len(train))[:N_CALIBRATION]]
+    calibration = calibrate(corrected[few], y[few])
+    versions = {
+        "raw": raw, "prior corrected": corrected,
+        f"and {N_CALIBRATION} labels": calibration(corrected),
+    }  # fmt: skip
+    return {
+        name: scores(P[test], y[test], np.arange(2)) for name, P in versions.items()
+    }
+
+
+def llm_student(student, n_words, n_pool, fold):
+    """Scores of a student of the language model; its training rows have no labels."""
+    X, y, splits = folds()
+    train, test = splits[fold]
+    _, P, mean = llm_answers(fold)
+    more = words(n_words) + pool(n_pool)
+    answers = _two_columns(look_up(more))
+    known = np.isfinite(answers[:, 0])
+    more = [text for text, yes in zip(more, known, strict=True) if yes]
+    texts = [X[row] for row in train] + more
+    soft = correct_prior(answers[known], mean, np.full(2, 0.5))
+    soft = temper(np.concatenate([P[train], soft]), SHARPEN)
+    small = DistilledClassifier(
+        None, make_student(student, fold), alpha=1.0, random_state=fold
+    ).fit(texts, soft_targets=soft, classes=[0, 1])
+    X_test = [X[row] for row in test]
+    Q = small.predict_proba(X_test)
+    return {
+        "student": scores(Q, y[test], small.classes_),
+        "teacher": scores(P[test], y[test], small.classes_),
+        "agreement": float((Q.argmax(axis=1) == P[test].argmax(axis=1)).mean()),
+        "n_words": n_words, "n_pool": n_pool, "bytes": model_size(small.student_),
+    }  # fmt: skip
+
+
+def llm_labels(student, fold):
+    """Scores of the same student fitted on the true labels of the training rows."""
+    X, y, splits = folds()
+    train, test = splits[fold]
+    model = make_student(student, fold).fit([X[row] for row in train], y[train])
+    Q = model.predict_proba([X[row] for row in test])
+    return {"student": scores(Q, y[test], np.arange(2))}
+
+
+# -- the sentence encoder: few labels --------------------------------------------------
+
+
+def _load_set(name):
+    """Texts and labels; "recommend" has the texts of "clothing"."""
+    if name != "recommend":
+        return load(name, n_rows=SETS[name])
+    label = dict(zip(*load("clothing_recommend"), strict=True))
+    X, _ = load("clothing", n_rows=SETS[name])
+    return X, np.array([label[text] for text in X])
+
+
+@cache
+def text_set(name, seed):
+    """Texts, labels, vectors, and positions: few with labels, pool, test."""
+    X, y = _load_set(name)
+    first = {text: row for row, text in reversed(list(enumerate(X)))}
+    rows = np.sort(list(first.values()))  # distinct texts: none in train and test
+    X, y = [X[row] for row in rows], y[rows]
+    splitter = StratifiedShuffleSplit(1, test_size=TEST_SHARE, random_state=seed)
+    train, test = next(splitter.split(X, y))
+    splitter = StratifiedShuffleSplit(1, train_size=N_LABELS, random_state=seed)
+    few, rest = next(splitter.split(train, y[train]))
+    return X, y, vectors(X), train[few], train[rest], test
+
+
+def encoder_student(name, student, seed):
+    """Scores of the encoder fitted on all labels, and of students of few.
+
+    Its answers to the pool, whose labels it has learnt, are out of fold; to texts of
+    `MORE` they are its own.
+    """
+    X, y, V, few, rest, test = text_set(name, seed)
+    train = np.concatenate([few, rest])
+    head = LogisticRegression(C=10, max_iter=1000)
+    P = cross_val_predict(head, V[train], y[train], cv=5, method="predict_proba")
+    head.fit(V[train], y[train])
+    if (name, seed) == ("clothing", 0):
+        known = np.concatenate([P, head.predict_proba(V[test])])
+        is_test = np.arange(len(known)) >= len(train)
+        rows = np.concatenate([train, test])
+        write_encoder_answers([X[row] for row in rows], known, is_test)
+    more = pool(MORE.get(name, 0))
+    answers = np.concatenate([P, head.predict_proba(vectors(more))]) if more else P
+    teacher = Known([X[row] for row in train] + more, answers, head.classes_)
+    small = DistilledClassifier(
+        teacher, make_student(student, seed), alpha=0.5, random_state=seed
+    ).fit([X[r] for r in few], y[few], X_transfer=[X[r] for r in rest] + more)
+    plain = make_student(student, seed).fit([X[row] for row in few], y[few])
+    full = make_student(student, seed).fit([X[row] for row in train], y[train])
+    X_test, classes = [X[row] for row in test], head.classes_
+    return {
+        "teacher": scores(head.predict_proba(V[test]), y[test], classes),
+        "student": scores(small.predict_proba(X_test), y[test], classes),
+        "plain": scores(plain.predict_proba(X_test), y[test], classes),
+        "all labels": scores(full.predict_proba(X_test), y[test], classes),
+        "n_pool": len(rest) + len(more), "bytes": model_size(small.student_),
+    }  # fmt: skip
+
+
+# -- cost ------------------------------------------------------------------------------
+
+
+def cost(teacher, student):
+    """Seconds of one text, teacher and student in turn, and bytes of the artefact."""
+    X, y, splits = folds()
+    train, test = splits[0]
+    # no text comes twice in a process: the encoder remembers those that it has met
+    start = 100 * STUDENTS.index(student)
+    X_test = [X[row] for row in test[start : start + 100]]
+    X_train = [X[row] for row in train]
+    if teacher == "language model":
+        model = language_model()
+        soft = _two_columns(look_up(X_train))
+    else:
+        model = encoder().fit(X_train[:N_LABELS], y[train][:N_LABELS])
+        soft = model.predict_proba(X_train)
+    small = DistilledClassifier(None, make_student(student, 0), alpha=1.0).fit(
+        X_train, soft_targets=soft, classes=[0, 1]
+    )
+    figures = {"bytes": model_size(small.student_)}
+    once = {"n_warmup": 20, "n_calls": len(X_test) - 20, "max_seconds": 20}
+    for name, one, how in (("teacher", model, once), ("student", small.student_, {})):
+        latency = measure_latency(one, X_test, **how)
+        figures[f"{name}_p50"], figures[f"{name}_p99"] = latency["p50"], latency["p99"]
+    return figures | _artefact(small.student_, X_test)
+
+
+def _artefact(student, X):
+    """Bytes and seconds of the exported student, where it can be exported."""
+    from skdistill.deploy import export_onnx, load_onnx
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/student.onnx"
+        try:
+            export_onnx(student, path, quantize="int8")
+        except (TypeError, ValueError) as error:
+            return {"artefact": str(error)[:80]}
+        latency = measure_latency(load_onnx(path), X, max_seconds=10)
+        size = Path(path).stat().st_size
+    return {"artefact_bytes": size, "artefact_p50": latency["p50"]}
+
+
+# -- what is done ----------------------------------------------------------------------
+
+
+def units(part, seeds):
+    """All cells of the parts asked for."""
+    make = partial(Unit, recipe=FIXED)
+    if part in (None, "llm"):
+        for fold in range(N_FOLDS):
+            work = partial(llm_teacher, fold)
+            yield make("sentences", "language model", "-", "teacher", fold, work)
+            for student in STUDENTS:
+                work = partial(llm_labels, student, fold)
+                yield make("sentences", "labels", student, "labels", fold, work)
+                for n_words, n_pool in _answered():
+                    work = partial(llm_student, student, n_words, n_pool, fold)
+                    setting = f"pool {n_pool}, words {n_words}"
+                    yield make(
+                        "sentences", "language model", student, setting, fold, work
+                    )
+    if part in (None, "encoder"):
+        for seed in range(seeds):
+            for name in SETS:
+                for student in STUDENTS:
+                    work = partial(encoder_student, name, student, seed)
+                    yield make(name, "encoder", student, "few labels", seed, work)
+    if part in (None, "cost"):
+        for teacher in ("language model", "encoder"):
+            for student in STUDENTS:
+                work = partial(cost, teacher, student)
+                yield make("sentences", teacher, student, "cost", 0, work)
+
+
+def _answered():
+    """Rows of `TRANSFER` that the language model has been asked about."""
+    n_words, n_pool = np.max(TRANSFER, axis=0)
+    known = [np.isfinite(look_up(texts)) for texts in (words(n_words), pool(n_pool))]
+    # a text or two may be decoded in another way by another release of the data
+    return [
+        sizes
+        for sizes in TRANSFER
+        if all(n == 0 or k[:n].mean() > 0.98 for n, k in zip(sizes, known, strict=True))
+    ]
+
+
+# -- what is printed -------------------------------------------------------------------
+
+
+def _mean(lines, *path):
+    """Mean over folds or seeds of a figure."""
+    values = [line["figures"] for line in lines]
+    for name in path:
+        values = [value[name] for value in values]
+    return float(np.mean(values))
+
+
+def _groups(lines, *names):
+    """Lines that agree in some fields, in order of appearance."""
+    groups = {}
+    for line in lines:
+        groups.setdefault(tuple(line[name] for name in names), []).append(line)
+    return groups
+
+
+def teacher_table(lines):
+    """What prior and calibration do for the language model."""
+    lines = [line for line in lines if line["setting"] == "teacher"]
+    if not lines:
+        return []
+    text = [f"{'language model':<20}{'accuracy':>9}{'log-loss':>10}{'ECE':>7}"]
+    for name in lines[0]["figures"]:
+        a, b, c = (_mean(lines, name, s) for s in ("accuracy", "log_loss", "ece"))
+        text.append(f"{name:<20}{a:>9.3f}{b:>10.3f}{c:>7.3f}")
+    return text
+
+
+def llm_table(lines):
+    """Students of the language model by size of the pool."""
+    text = [
+        f"{'student':<9}{'fitted on':<28}{'accuracy':>9}{'kept':>7}{'agrees':>8}"
+        f"{'log-loss':>10}"
+    ]
+    rows = [line for line in lines if line["setting"].startswith(("pool", "labels"))]
+    for (student, setting), group in _groups(rows, "student", "setting").items():
+        accuracy = _mean(group, "student", "accuracy")
+        loss = _mean(group, "student", "log_loss")
+        if setting == "labels":
+            text.append(
+                f"{student:<9}{'true labels':<28}{accuracy:>9.3f}{'':>15}{loss:>10.3f}"
+            )
+            continue
+        n_words, n_pool = _mean(group, "n_words"), _mean(group, "n_pool")
+        kept = _mean(group, "teacher", "accuracy")
+        what = f"{n_words:,.0f} words, {n_pool:,.0f} others"
+        text.append(
+            f"{student:<9}{what:<28}{accuracy:>9.3f}{accuracy / kept:>7.1%}"
+            f"{_mean(group, 'agreement'):>8.3f}{loss:>10.3f}"
+        )
+    return text
+
+
+def encoder_table(lines):
+    """Students of the encoder with few labels."""
+    text = [
+        f"{'texts':<11}{'student':<9}{'teacher':>8}{'student':>9}{'kept':>8}"
+        f"{'200 labels':>12}{'all labels':>12}{'bytes':>11}"
+    ]
+    rows = [line for line in lines if line["setting"] == "few labels"]
+    for (name, student), group in _groups(rows, "table", "student").items():
+        teacher, small, plain, full = (
+            _mean(group, who, "accuracy")
+            for who in ("teacher", "student", "plain", "all labels")
+        )
+        text.append(
+            f"{name:<11}{student:<9}{teacher:>8.3f}{small:>9.3f}{small / teacher:>8.1%}"
+            f"{plain:>12.3f}{full:>12.3f}{_mean(group, 'bytes'):>11,.0f}"
+        )
+    return text
+
+
+def cost_table(lines):
+    """Milliseconds of one text, and bytes."""
+    text = [
+        f"{'teacher':<15}{'student':<9}{'teacher ms':>11}{'student ms':>11}"
+        f"{'times':>8}{'pickle':>11}{'artefact':>10}{'its ms':>8}{'times':>8}"
+    ]
+    for line in lines:
+        if line["setting"] != "cost":
+            continue
+        f = line["figures"]
+        slow, fast = 1e3 * f["teacher_p50"], 1e3 * f["student_p50"]
+        row = (
+            f"{line['teacher']:<15}{line['student']:<9}{slow:>11.1f}{fast:>11.3f}"
+            f"{slow / fast:>8,.0f}{f['bytes']:>11,}"
+        )
+        if "artefact_p50" in f:
+            own = 1e3 * f["artefact_p50"]
+            row += f"{f['artefact_bytes']:>10,}{own:>8.3f}{slow / own:>8,.0f}"
+        text.append(row)
+    return text
+
+
+TABLES = {
+    "teacher": teacher_table,
+    "llm": llm_table,
+    "encoder": encoder_table,
+    "cost": cost_table,
+}
+
+
+def page(text):
+    """Return the page of the guide with the tables between their marks."""
+    lines = read(NAME)
+    for name, (begin, end) in MARKS.items():
+        before, rest = text.split(begin)
+        after = rest.split(end)[1]
+        block = "\n".join(f"   {line}".rstrip() for line in TABLES[name](lines))
+        text = f"{before}{begin}\n\n.. code-block:: text\n\n{block}\n\n{end}{after}"
+    return text
+
+
+def main():
+    """Measure what is missing and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=3, help="splits of each set")
+    parser.add_argument("--part", choices=["llm", "encoder", "cost"])
+    parser.add_argument("--table", action="store_true", help="only print the tables")
+    parser.add_argument("--write", action="store_true", help="put them into the guide")
+    arguments = parser.parse_args()
+    if not (arguments.table or arguments.write):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            run(units(arguments.part, arguments.seeds), NAME)
+    if arguments.write:
+        PAGE.write_text(page(PAGE.read_text()))
+    for table in TABLES.values():
+        print("\n".join(table(read(NAME))), end="\n\n")
+
+
+if __name__ == "__main__":
+    main()

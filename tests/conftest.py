@@ -8,3 +8,6 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 os.environ.setdefault("MPLBACKEND", "agg")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+# A program that a test runs, with the folder of the tests on its path.
+collect_ignore = ["load_onnx_worker.py"]

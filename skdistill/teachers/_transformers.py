@@ -78,9 +78,9 @@ class TransformersTeacher(ClassifierMixin, BaseEstimator):
         label to the model's name of it; a list names the outputs by column; None takes
         the model's names. *embedding*: None, labels come from `fit`.
 
-    task : {"auto", "classification", "entailment", "causal", "embedding"}, \
-            default="auto"
-        "auto" goes by the architecture that the model's configuration states.
+    task : str, default="auto"
+        "classification", "entailment", "causal" or "embedding". "auto" goes by the
+        architecture that the model's configuration states.
 
     tokenizer : transformers tokenizer, default=None
         For a model that is loaded already.

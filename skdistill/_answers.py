@@ -20,30 +20,16 @@ def _student_has(method):
     return check
 
 
-class StudentAnswers(ClassifierMixin, BaseEstimator):
-    """Base of estimators that hold a fitted `student_` and let it answer.
+class StudentHolder(ClassifierMixin, BaseEstimator):
+    """Base of estimators that hold a fitted `student_`.
 
-    A subclass sets `classes_`, `_met_no_missing` (whether rows with missing values are
-    refused) and, last of all, `student_`.
+    A subclass has `predict_proba`, which gets the student from `_student_for`. It sets
+    `classes_`, `_met_no_missing` (whether rows with missing values are refused) and,
+    last of all, `student_`.
     """
 
-    def predict_proba(self, X):
-        """Probabilities of the classes, by the student.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or list of str
-            Rows.
-
-        Returns
-        -------
-        P : ndarray of shape (n_samples, n_classes)
-            Columns in the order of `classes_`; rows sum to 1.
-        """
-        return self._student_for(X).predict_proba(X)
-
     def predict(self, X):
-        """Most probable class of each row, by the student.
+        """Most probable class of each row.
 
         Parameters
         ----------
@@ -55,11 +41,11 @@ class StudentAnswers(ClassifierMixin, BaseEstimator):
         y : ndarray of shape (n_samples,)
             Labels out of `classes_`.
         """
-        P = self._student_for(X).predict_proba(X)
+        P = self.predict_proba(X)
         return self.classes_.take(P.argmax(axis=1))
 
     def predict_log_proba(self, X):
-        """Logarithms of the probabilities of the classes, by the student.
+        """Logarithms of the probabilities of the classes.
 
         Parameters
         ----------
@@ -70,26 +56,8 @@ class StudentAnswers(ClassifierMixin, BaseEstimator):
         -------
         log_P : ndarray of shape (n_samples, n_classes)
         """
-        student = self._student_for(X)
-        if hasattr(student, "predict_log_proba"):
-            return student.predict_log_proba(X)
         with np.errstate(divide="ignore"):
-            return np.log(student.predict_proba(X))
-
-    @available_if(_student_has("decision_function"))
-    def decision_function(self, X):
-        """Scores of the student, where it has them.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
-        """
-        return self._student_for(X).decision_function(X)
+            return np.log(self.predict_proba(X))
 
     def _student_for(self, X):
         """Return the fitted student, if it may be asked about such rows.
@@ -112,3 +80,54 @@ class StudentAnswers(ClassifierMixin, BaseEstimator):
     def __sklearn_is_fitted__(self):
         """Tell whether all of a fit has happened."""
         return "student_" in vars(self)
+
+
+class StudentAnswers(StudentHolder):
+    """Base of estimators whose fitted `student_` alone answers."""
+
+    def predict_proba(self, X):
+        """Probabilities of the classes, by the student.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or list of str
+            Rows.
+
+        Returns
+        -------
+        P : ndarray of shape (n_samples, n_classes)
+            Columns in the order of `classes_`; rows sum to 1.
+        """
+        return self._student_for(X).predict_proba(X)
+
+    def predict_log_proba(self, X):
+        """Logarithms of the probabilities of the classes, by the student.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or list of str
+            Rows.
+
+        Returns
+        -------
+        log_P : ndarray of shape (n_samples, n_classes)
+        """
+        student = self._student_for(X)
+        if hasattr(student, "predict_log_proba"):
+            return student.predict_log_proba(X)
+        return super().predict_log_proba(X)
+
+    @available_if(_student_has("decision_function"))
+    def decision_function(self, X):
+        """Scores of the student, where it has them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
+        """
+        return self._student_for(X).decision_function(X)

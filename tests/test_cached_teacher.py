@@ -258,6 +258,40 @@ def test_cached_teacher_notices_a_new_fit_in_place(path):
     assert np.allclose(P, teacher.predict_proba(X), rtol=0, atol=1e-15)
 
 
+class Counting(LogisticRegression):
+    """Teacher that notes what it is asked, as one behind a server does."""
+
+    n_asked_ = 0
+
+    def predict_proba(self, X):
+        self.n_asked_ += len(X)
+        self.last_ = np.array(X)
+        if len(X) == 1:
+            raise ConnectionError("the server is down")
+        return super().predict_proba(X)
+
+
+def test_cached_teacher_does_not_take_a_request_for_a_new_fit(path):
+    X, y = IRIS
+    teacher = Counting(max_iter=1_000).fit(X, y)
+    cached = CachedTeacher(teacher, path)
+    for part in (X[:75], X[75:], X):
+        cached.predict_proba(part)
+    teacher.predict_proba(X[:50])  # nor one past the store
+    assert cached.n_probe_rows_ == N_PROBES
+    assert cached.n_rows_asked_ == N_DISTINCT
+    assert cached.n_hits_ == len(X)
+    assert teacher.n_asked_ == N_DISTINCT + N_PROBES + 50
+    with pytest.raises(ConnectionError):
+        cached.predict_proba(X[:1] + 9)
+    assert cached.n_rows_asked_ == N_DISTINCT + 1
+    # a fit is still noticed
+    teacher.fit(X[::2], y[::2])
+    P = cached.predict_proba(X)
+    assert cached.n_rows_asked_ == N_DISTINCT
+    assert np.allclose(P, teacher.predict_proba(X), rtol=0, atol=1e-15)
+
+
 def test_cached_teacher_notices_another_teacher(flowers, path):
     other = LogisticRegression(C=0.01, max_iter=1_000).fit(*IRIS)
     cached = pickle.loads(pickle.dumps(CachedTeacher(flowers, path)))

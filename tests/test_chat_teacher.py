@@ -27,6 +27,7 @@ pytest.importorskip("openai", minversion="3", reason="needs the openai client")
 
 from skdistill import DistilledClassifier, LogisticStudent
 from skdistill.cascade import CascadeClassifier
+from skdistill.teachers import CachedTeacher
 from skdistill.teachers._chat import ChatTeacher
 from skdistill.teachers._chat_prompt import Prompt, neutral
 
@@ -982,6 +983,20 @@ def test_chat_teacher_that_refuses_rows_leaves_them_to_the_student_of_a_cascade(
     assert len(caught) == 1
     np.testing.assert_allclose(P[:20], student.predict_proba(texts[:20]))
     np.testing.assert_allclose(P[20:], truth(texts[20:]))
+
+
+def test_chat_teacher_is_one_teacher_to_a_store_of_answers(path):
+    with ChatServer() as server:
+        teacher = make(server)
+        cached = CachedTeacher(teacher, path)
+        P = cached.predict_proba(TEXTS)
+        for _ in range(2):
+            np.testing.assert_array_equal(cached.predict_proba(TEXTS), P)
+        assert sorted(asked(server)) == sorted(TEXTS)
+    assert (cached.n_rows_asked_, cached.n_hits_) == (len(TEXTS), 2 * len(TEXTS))
+    assert cached.n_probe_rows_ == len(TEXTS)
+    teacher.store_.close()
+    cached.store_.close()
 
 
 # -- what it refuses -------------------------------------------------------------------

@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -6,7 +8,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 
 from skdistill import DistilledClassifier, LogisticStudent, MLPStudent
-from skdistill.deploy import compress
+from skdistill.deploy import CompressionError, compress
 from skdistill.metrics import model_size
 
 pytest.importorskip("onnx")
@@ -115,7 +117,7 @@ def test_compress_asks_the_teacher_of_a_distilled_classifier(digits):
 def test_compress_raises_with_the_smallest_student_that_holds(digits, student):
     X = digits[0]
     with pytest.raises(
-        ValueError, match=r"max_bytes must be within .*got 2500"
+        CompressionError, match=r"max_bytes must be within .*got 2500"
     ) as info:
         compress(
             student, X, max_bytes=2500, max_loss_increase=1e-4, n_steps=20,
@@ -126,6 +128,11 @@ def test_compress_raises_with_the_smallest_student_that_holds(digits, student):
     assert not steps["kept"][-1]
     sizes = model_size(held, format="onnx-int8"), model_size(held, format="onnx")
     assert steps["bytes"][steps["kept"]][-1] in sizes
+    # what catches ValueError catches it, and a worker sends it home whole
+    again = pickle.loads(pickle.dumps(info.value))
+    assert isinstance(again, ValueError)
+    assert str(again) == str(info.value)
+    np.testing.assert_array_equal(again.student.predict(X), held.predict(X))
 
 
 @pytest.mark.parametrize(

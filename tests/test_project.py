@@ -1,5 +1,6 @@
 """What surrounds the package: its metadata, what importing it costs, its README."""
 
+import importlib
 import json
 import re
 import subprocess
@@ -66,14 +67,14 @@ def test_logistic_student_never_needs_torch():
     assert not modules_after(code) & {"torch", "skorch"}
 
 
-def test_public_names_are_listed_and_found():
-    import skdistill
-
-    for name in skdistill.__all__:
-        assert name in dir(skdistill)
-        assert getattr(skdistill, name) is not None
+@pytest.mark.parametrize("module", ["skdistill", "skdistill.deploy"])
+def test_public_names_are_listed_and_found(module):
+    module = importlib.import_module(module)
+    for name in module.__all__:
+        assert name in dir(module)
+        assert getattr(module, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
-        skdistill.nonsense  # noqa: B018
+        module.nonsense  # noqa: B018
 
 
 # -- metadata --------------------------------------------------------------------------

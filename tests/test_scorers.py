@@ -60,6 +60,7 @@ class Counting(LogisticRegression):
 
     def predict_proba(self, X):
         self.asked.append(len(X))
+        self.last_request_ = np.asarray(X)  # a note, by which it is no other teacher
         return super().predict_proba(X)
 
     def decision_function(self, X):

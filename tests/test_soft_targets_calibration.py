@@ -120,6 +120,90 @@ def test_calibrate_refuses_what_is_no_method(method):
         calibrate(*draw(10, 2), method=method)
 
 
+# -- what comes in ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["auto", *METHODS])
+def test_calibrate_takes_lists_as_arrays(method):
+    P, codes = draw(300, 3)
+    weight = np.linspace(0, 1, 300)
+    of_arrays = calibrate(P, codes, sample_weight=weight, method=method)
+    of_lists = calibrate(
+        P.tolist(), codes.tolist(), sample_weight=weight.tolist(), method=method
+    )
+    assert of_lists.losses == of_arrays.losses
+    np.testing.assert_array_equal(of_lists(P), of_arrays(P))
+
+
+def test_calibrate_takes_codes_of_any_integer_type():
+    P, codes = draw(300, 3)
+    expected = calibrate(P, codes).losses
+    for dtype in (np.int8, np.int32, np.uint8, np.uint64):
+        assert calibrate(P, codes.astype(dtype)).losses == expected
+
+
+def test_calibrate_leaves_normalised_rows_as_they_are_to_the_last_bit():
+    P, codes = draw(300, 3)
+    assert (P.sum(axis=1) != 1.0).any()  # by rounding
+    calibration = calibrate(P, codes, method="temperature")
+    assert calibration.temperature == fit_temperature(P, codes, eps=calibration.eps)
+
+
+@pytest.mark.parametrize(
+    ("P", "message"),
+    [
+        ([], r"P must have shape \(n_samples, n_classes\), .* got \(0,\)\. Two"),
+        (np.empty((0, 3)), r"with one row at least, got \(0, 3\)"),
+        (np.empty((2, 0)), r"got \(2, 0\)"),
+        ([0.2, 0.8], r"got \(2,\)\. Two classes have two columns"),
+        (np.full((2, 2, 2), 0.5), r"got \(2, 2, 2\)"),
+        ([[0.5], [0.2, 0.8]], "P must be an array .*does not convert to float"),
+        ([["a", "b"], ["c", "d"]], "P must be an array .*does not convert to float"),
+        ([[0.5, 0.5], [np.nan, 1.0]], r"P must be finite, .*row 1\)"),
+        ([[0.5, 0.5], [3.0, 1.0]], r"P must lie between 0 and 1, got 3\.0 in row 1"),
+        ([[0.5, 0.5], [0.3, 0.3]], r"P must sum to 1 .* in row 1"),
+    ],
+)
+def test_calibrate_refuses_what_are_no_probabilities(P, message):
+    with pytest.raises(ValueError, match=message):
+        calibrate(P, [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("codes", "error", "message"),
+    [
+        ([0], ValueError, r"codes must have shape .* = \(2,\), got \(1,\)\. Pass one"),
+        ([], ValueError, r"got \(0,\)"),
+        (None, ValueError, r"got \(\)"),
+        ([[0], [1]], ValueError, r"got \(2, 1\)"),
+        ([0, np.nan], TypeError, r"must be integers, .* got float64 \(first: 0\.0\)"),
+        ([0.5, 1.0], TypeError, r"got float64 \(first: 0\.5\)"),
+        (["no", "yes"], TypeError, r"got <U3 \(first: 'no'\)\. Turn labels into"),
+        ([False, True], TypeError, r"got bool"),
+        ([0, 2], ValueError, r"between 0 and 1, .* got 2 in row 1\. Turn labels"),
+        ([-1, 1], ValueError, r"got -1 in row 0"),
+    ],
+)
+def test_calibrate_refuses_what_are_no_codes(codes, error, message):
+    with pytest.raises(error, match=message):
+        calibrate([[0.5, 0.5], [0.2, 0.8]], codes)
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        ([1.0], "(?i)inconsistent|sample_weight.shape"),
+        ([1.0, np.nan], "contains NaN"),
+        # newer scikit-learn says so by itself
+        ([0.0, 0.0], "greater than 0 .* got none in 2 rows|at least one non-zero"),
+        ([0.0, -1.0], r"greater than 0 .* got none in 2 rows\. Pass None"),
+    ],
+)
+def test_calibrate_refuses_what_are_no_weights(weight, message):
+    with pytest.raises(ValueError, match=message):
+        calibrate([[0.5, 0.5], [0.2, 0.8]], [0, 1], sample_weight=weight)
+
+
 # -- rows ------------------------------------------------------------------------------
 
 

@@ -696,6 +696,24 @@ def test_wrong_parameters_of_other_teachers(folders):
         causal(folders, prior={"good": 1.0}).fit(TEXTS)
 
 
+def test_fit_with_a_wrong_prior_leaves_the_last_fit(folders):
+    teacher = causal(folders).fit(TEXTS, np.array(["bad", "good"])[LABELS])
+    before = teacher.predict_proba(TEXTS)
+    with pytest.raises(ValueError, match="prior must give each label"):
+        teacher.set_params(prior={"good": 1.0}).fit(TEXTS[:8])
+    np.testing.assert_array_equal(teacher.predict_proba(TEXTS), before)
+
+
+def test_predict_refuses_rows_without_an_answer(folders, monkeypatch):
+    """Half precision may overflow: NaN is no vote for the first label."""
+    teacher = causal(folders)
+    P = teacher.predict_proba(TEXTS)
+    P[3] = np.nan
+    monkeypatch.setattr(teacher, "_raw", lambda X: P)
+    with pytest.raises(ValueError, match=r"in 1 of 64 rows \(first: row 3\)"):
+        teacher.predict(TEXTS)
+
+
 def test_chat_needs_a_template(folders, tmp_path):
     folder = tmp_path / "plain"
     causal_model("llama", 400).save_pretrained(folder)

@@ -5,10 +5,10 @@ from math import ceil
 from numbers import Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import clone
 from sklearn.utils import check_consistent_length, check_random_state, indexable
 
-from skdistill._answers import StudentAnswers
+from skdistill._answers import StudentHolder
 from skdistill._compat import (
     HasMethods,
     Interval,
@@ -38,7 +38,7 @@ from skdistill.soft_targets import align_columns, check_soft_targets
 PILOT_EVERY = 10
 
 
-class CascadeClassifier(SharedParts, ClassifierMixin, BaseEstimator):
+class CascadeClassifier(SharedParts, StudentHolder):
     """Let a student answer where it is safe, and ask the teacher elsewhere.
 
     The student answers a row if its score, how sure it is, reaches a threshold; all
@@ -88,9 +88,10 @@ class CascadeClassifier(SharedParts, ClassifierMixin, BaseEstimator):
         Rows that it finds unlike those it was fitted on are deferred. Any scikit-learn
         outlier detector with `decision_function` (negative for outliers), fitted or
         not; "range" flags numbers beyond the range of their column, widened by a tenth
-        at both ends, and unknown categories. One that is not fitted is fitted on the
-        part that a student or teacher is fitted on, or where both are fitted on a
-        tenth of the rows: better fit it on the student's training rows.
+        at both ends, unknown categories, and rows of missing values only where it was
+        fitted on no such row. One that is not fitted is fitted on the part that a
+        student or teacher is fitted on, or where both are fitted on a tenth of the
+        rows: better fit it on the student's training rows.
 
     calibration_size : float, default=0.2
         Share of the rows, in (0, 1), that is kept for the threshold where student or
@@ -328,9 +329,6 @@ class CascadeClassifier(SharedParts, ClassifierMixin, BaseEstimator):
 
     # -- answers -----------------------------------------------------------------------
 
-    #: The fitted student, if it may be asked about such rows.
-    _student_for = StudentAnswers._student_for
-
     def predict_proba(self, X):
         """Probabilities of the classes, by the student or by the teacher.
 
@@ -352,37 +350,6 @@ class CascadeClassifier(SharedParts, ClassifierMixin, BaseEstimator):
             return P  # a sure row alone is worth a short way
         deferred = self._defers(X, P)
         return self._with_teacher(X, P, deferred) if deferred.any() else P
-
-    def predict(self, X):
-        """Most probable class of each row, by the student or by the teacher.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or list of str
-            Rows.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,)
-            Labels out of `classes_`.
-        """
-        P = self.predict_proba(X)
-        return self.classes_.take(P.argmax(axis=1))
-
-    def predict_log_proba(self, X):
-        """Logarithms of the probabilities of the classes.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or list of str
-            Rows.
-
-        Returns
-        -------
-        log_P : ndarray of shape (n_samples, n_classes)
-        """
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
 
     def defers(self, X):
         """Tell which rows go to the teacher; it is not asked.
@@ -520,12 +487,6 @@ class CascadeClassifier(SharedParts, ClassifierMixin, BaseEstimator):
             of_a_class = " of the most frequent class" if self.by_class else ""
             why = why_none_is_safe(n_compared, differs, limit, error, of_a_class)
             warnings.warn(why, UserWarning, stacklevel=4)
-
-    # -- what scikit-learn asks --------------------------------------------------------
-
-    def __sklearn_is_fitted__(self):
-        """Tell whether all of a fit has happened."""
-        return "student_" in vars(self)
 
 
 def _time_both(student, teacher, X, deferred):

@@ -16,7 +16,8 @@ class RangeDetector(OutlierMixin, BaseEstimator):
 
     A row is an outlier if one of its numbers lies outside the range met in fit, widened
     by a tenth of its width at both ends, or one of its categories was not met. Missing
-    values are no outliers.
+    values are no outliers, but a row that has nothing to compare is one, unless fit met
+    such a row: nothing says that it is like those.
 
     Attributes
     ----------
@@ -25,6 +26,9 @@ class RangeDetector(OutlierMixin, BaseEstimator):
 
     levels_ : dict of sets
         Values of each column of a data frame that holds categories.
+
+    has_blank_ : bool
+        Whether fit met a row of missing values only.
     """
 
     def fit(self, X, y=None):
@@ -51,7 +55,8 @@ class RangeDetector(OutlierMixin, BaseEstimator):
         low, high = _ends(numbers)
         margin = WIDENED * (high - low)
         self.low_, self.high_ = low - margin, high + margin
-        self.levels_ = {series.name: set(_values(series)) for series in words}
+        self.levels_ = {series.name: set(_values(series)) - {None} for series in words}
+        self.has_blank_ = not self._compare(numbers, words)[1].all()
         return self
 
     def decision_function(self, X):
@@ -68,17 +73,25 @@ class RangeDetector(OutlierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         numbers, words = self._columns(X, reset=False)
-        outside = ((numbers < self.low_) | (numbers > self.high_)).any(axis=1)
-        for series in words:
-            known = self.levels_[series.name] | {None}
-            outside |= [value not in known for value in _values(series)]
-        return np.where(outside, -1.0, 1.0)
+        outside, inside = self._compare(numbers, words)
+        is_outlier = outside if self.has_blank_ else outside | ~inside
+        return np.where(is_outlier, -1.0, 1.0)
 
     def __sklearn_tags__(self):
         """Tables with holes and categories."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = tags.input_tags.categorical = True
         return tags
+
+    def _compare(self, numbers, words):
+        """Which rows have a value unlike those met, and which have one like them."""
+        outside = ((numbers < self.low_) | (numbers > self.high_)).any(axis=1)
+        inside = ((numbers >= self.low_) & (numbers <= self.high_)).any(axis=1)
+        for series in words:
+            values, known = _values(series), self.levels_[series.name]
+            outside |= [not (value is None or value in known) for value in values]
+            inside |= [value in known for value in values]
+        return outside, inside
 
     def _columns(self, X, *, reset):
         """Numbers as a matrix, and columns of categories."""

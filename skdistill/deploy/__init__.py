@@ -7,6 +7,7 @@ only, not scikit-learn.
 import importlib
 
 _HOME = {
+    "CompressionError": "skdistill.deploy._compress",
     "OnnxClassifier": "skdistill.deploy._runtime",
     "TRUSTED_TYPES": "skdistill.deploy._trusted",
     "compress": "skdistill.deploy._compress",
@@ -18,6 +19,7 @@ _HOME = {
 
 __all__ = [
     "TRUSTED_TYPES",
+    "CompressionError",
     "OnnxClassifier",
     "compress",
     "export_c",

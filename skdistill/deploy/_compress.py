@@ -18,7 +18,8 @@ from skdistill.soft_targets import (
     log_loss_rows,
     teacher_probabilities,
 )
-from skdistill.students._mlp import _ACTIVATIONS, MLPStudent
+from skdistill.students._mlp import MLPStudent
+from skdistill.students._net_student import ACTIVATIONS
 
 #: Share of the rows that are held out to judge each step, and the fewest that can.
 HELD_OUT, MIN_HELD_OUT = 0.2, 50
@@ -95,9 +96,11 @@ def compress(
         If the model holds no MLPStudent.
 
     ValueError
-        If there are too few rows, or a parameter is out of range, or no step within
-        `max_loss_increase` leads to `max_bytes`. The error then has the smallest
-        student that holds as `student`.
+        If there are too few rows, or a parameter is out of range.
+
+    CompressionError
+        If no step within `max_loss_increase` leads to `max_bytes`: a ValueError that
+        has the smallest student that holds as `student`.
 
     References
     ----------
@@ -134,7 +137,7 @@ class CompressionError(ValueError):
         The smallest that is within the allowed loss.
     """
 
-    def __init__(self, message, student):
+    def __init__(self, message, student=None):
         super().__init__(message)
         self.student = student
 
@@ -157,7 +160,7 @@ class _Workshop:
         held, train = order[:n_held], order[n_held:]
         self.train, self.held = (Z[train], P[train]), (Z[held], P[held])
         self.held_codes = None if codes is None else codes[held]
-        self.act = _ACTIVATIONS[student.activation]
+        self.act = ACTIVATIONS[student.activation]
         self.steps = []
 
     def run(self, max_bytes, max_loss_increase):

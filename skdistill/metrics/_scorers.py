@@ -26,7 +26,7 @@ from skdistill.soft_targets import (
     teacher_probabilities,
 )
 from skdistill.teachers import CachedTeacher
-from skdistill.teachers._cached import fitted_parts
+from skdistill.teachers._cached import FittedParts
 from skdistill.teachers._row_keys import row_keys
 
 #: Rows of which one set of scorers keeps a teacher's answers at hand.
@@ -247,10 +247,11 @@ class _RecentAnswers:
         """Ask about the rows that have not been asked about yet."""
         (teacher,), keys = ask.args, row_keys(X)
         with self._lock:
-            known = self._known(teacher)
+            parts, known = self._known(teacher)
             new = {key: row for row, key in enumerate(keys) if key not in known}
             if new:
-                P = ask(safe_indexing(X, list(new.values())))
+                with parts.asking(teacher):
+                    P = ask(safe_indexing(X, list(new.values())))
                 known.update(zip(new, P, strict=True))
             P = np.array([known[key] for key in keys])
             for key in list(known)[: max(len(known) - MAX_ROWS, 0)]:
@@ -258,17 +259,17 @@ class _RecentAnswers:
         return P
 
     def _known(self, teacher):
-        """Answers by key of a teacher that is still fitted as it was."""
-        parts, number = fitted_parts(teacher), id(teacher)
-        _, before, known = self._of_teacher.get(number, (None, [], {}))
-        if list(map(id, parts)) != list(map(id, before)):
-            known = {}
+        """Fitted parts of a teacher, and its answers by key since it has these."""
+        number = id(teacher)
+        _, parts, known = self._of_teacher.get(number, (None, None, None))
+        if parts is None or not parts.are_of(teacher):
+            parts, known = FittedParts(teacher), {}
 
         def forget(_, of_teacher=self._of_teacher):
             of_teacher.pop(number, None)
 
         self._of_teacher[number] = weakref.ref(teacher, forget), parts, known
-        return known
+        return parts, known
 
 
 def _innermost(estimator, X):

@@ -37,14 +37,7 @@ def check_soft_targets(
         If the shape differs, or a value is missing or outside [0, 1], or a row does not
         sum to 1; deviations up to 1e-3 count as rounding.
     """
-    try:
-        P = np.asarray(soft_targets, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{name} must be an array of probabilities of shape ({n_samples}, "
-            f"{n_classes}), got {type(soft_targets).__name__} that does not convert to "
-            "float. Pass the output of the teacher's predict_proba."
-        ) from error
+    P = as_float64(soft_targets, name, f"({n_samples}, {n_classes})")
     if n_classes == 2 and P.shape in {(n_samples,), (n_samples, 1)}:
         P = P.reshape(n_samples, 1)
     elif P.shape != (n_samples, n_classes):
@@ -68,6 +61,63 @@ def check_soft_targets(
         checked[rows] = _check_values(P[rows], n_classes, name, rows)
         return checked
     return _check_values(P, n_classes, name, range(n_samples))
+
+
+def as_float64(values, name, shape):
+    """Convert probabilities to a float64 array; say what is wrong if that fails."""
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} must be an array of probabilities of shape {shape}, got "
+            f"{type(values).__name__} that does not convert to float. Pass the output "
+            "of the teacher's predict_proba."
+        ) from error
+
+
+def check_codes(codes, *, n_samples, n_classes):
+    """Check the columns of the labels and return them as an array of integers.
+
+    Parameters
+    ----------
+    codes : array-like of int of shape (n_samples,)
+        Column of each row's label.
+
+    n_samples, n_classes : int
+        Their number, and how many columns there are.
+
+    Returns
+    -------
+    codes : ndarray of intp of shape (n_samples,)
+
+    Raises
+    ------
+    TypeError
+        If they are not integers.
+
+    ValueError
+        If the shape differs, or a code is no column.
+    """
+    codes = np.asarray(codes)
+    if codes.shape != (n_samples,):
+        raise ValueError(
+            f"codes must have shape (n_samples,) = ({n_samples},), got "
+            f"{codes.shape!r}. Pass one code for each row of the probabilities."
+        )
+    if codes.dtype.kind not in "iu":
+        raise TypeError(
+            "codes must be integers, the column of each row's label, got "
+            f"{codes.dtype} (first: {codes.tolist()[0]!r}). Turn labels into codes by "
+            "np.searchsorted(classes, y), and leave rows without a label out."
+        )
+    bad = np.flatnonzero((codes < 0) | (codes >= n_classes))
+    if bad.size:
+        raise ValueError(
+            f"codes must lie between 0 and {n_classes - 1}, a column of the "
+            f"probabilities each, got {int(codes[bad[0]])!r} in row {bad[0]}. Turn "
+            "labels into codes by np.searchsorted(classes, y)."
+        )
+    return codes.astype(np.intp, copy=False)
 
 
 def _check_values(P, n_classes, name, rows):

@@ -224,8 +224,8 @@ class SoftTargetClassifier(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
+        X : array-like of shape (n_samples, n_features), data frame or list of str
+            Rows, as in `fit`.
 
         Returns
         -------
@@ -250,8 +250,8 @@ class SoftTargetClassifier(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
+        X : array-like of shape (n_samples, n_features), data frame or list of str
+            Rows, as in `fit`.
 
         Returns
         -------
@@ -268,8 +268,8 @@ class SoftTargetClassifier(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
+        X : array-like of shape (n_samples, n_features), data frame or list of str
+            Rows, as in `fit`.
 
         Returns
         -------

@@ -1,34 +1,26 @@
 """MLPStudent: a small net that trains in torch and answers in numpy."""
 
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
-from scipy.special import expit
 from sklearn.utils import check_random_state
 
 from skdistill._compat import Interval, StrOptions, fit_context
 from skdistill.soft_targets import one_hot
 from skdistill.students._base import (
-    SoftTargetClassifier,
     check_classes,
     check_labels,
     check_weight,
     label_codes,
 )
 from skdistill.students._layers import check_hidden_sizes, draw_layers
+from skdistill.students._net_student import ACTIVATIONS, NetStudent, run_layers
 from skdistill.students._settings import FEW_ROWS, STREAM_ROWS, resolve
 from skdistill.students._table import TableEncoder
-from skdistill.students._training_rows import hold_out, training_rows
-
-_ACTIVATIONS = {
-    "identity": lambda z: z,
-    "logistic": lambda z: expit(z, out=z),
-    "tanh": lambda z: np.tanh(z, out=z),
-    "relu": lambda z: np.maximum(z, 0.0, out=z),
-}
+from skdistill.students._training_rows import training_rows
 
 
-class MLPStudent(SoftTargetClassifier):
+class MLPStudent(NetStudent):
     """Multi-layer perceptron that learns from labels or from soft targets.
 
     Numeric, categorical and missing values are handled inside: numeric columns are
@@ -71,7 +63,7 @@ class MLPStudent(SoftTargetClassifier):
 
     max_steps : int or "auto", default="auto"
         Gradient steps at most. "auto" is 300 up to 200 rows, then four times the number
-        of rows within 2,000 and 10,000, and 12,000 from 100,000 rows.
+        of rows within 2,000 and 10,000, and 16,000 from 100,000 rows.
 
     early_stopping : bool, default=True
         Whether to hold rows back, to stop where their loss no longer falls, and to keep
@@ -163,30 +155,13 @@ class MLPStudent(SoftTargetClassifier):
     """
 
     _parameter_constraints: dict = {
-        "hidden_layer_sizes": ["array-like"],
-        "activation": [StrOptions(set(_ACTIVATIONS))],
+        **NetStudent._parameter_constraints,
+        "activation": [StrOptions(set(ACTIVATIONS))],
         "encoding": [StrOptions({"auto", "robust", "piecewise"})],
         "n_bins": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [
-            StrOptions({"auto"}),
-            Interval(Real, 0, None, closed="left"),
-        ],
-        "batch_size": [
-            StrOptions({"auto"}),
-            Interval(Integral, 1, None, closed="left"),
-        ],
-        "max_steps": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "patience": [Interval(Integral, 1, None, closed="left")],
-        "ema_decay": [Interval(Real, 0, 1, closed="left")],
         "max_categories": [Interval(Integral, 2, None, closed="left")],
         "warm_start": ["boolean"],
-        "callbacks": [list, tuple, None],
         "device": [str],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -253,43 +228,6 @@ class MLPStudent(SoftTargetClassifier):
         self : MLPStudent
         """
         return self._fit_labels(X, y, sample_weight)
-
-    @fit_context(prefer_skip_nested_validation=False)
-    def fit_soft_targets(
-        self, X, soft_targets, *, classes, sample_weight=None, validation=None,
-        temperature=1.0,
-    ):  # fmt: skip
-        """Fit on probabilities, by soft cross-entropy.
-
-        Parameters
-        ----------
-        X : array-like or data frame of shape (n_samples, n_features)
-            Rows, as in `fit`.
-
-        soft_targets : array-like of shape (n_samples, n_classes)
-            Probabilities of the classes; rows sum to 1.
-
-        classes : array-like of shape (n_classes,)
-            Labels of the columns, sorted.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of rows; only their proportions matter.
-
-        validation : tuple (X, soft_targets) or (X, soft_targets, sample_weight), \
-                default=None
-            Rows for early stopping. None holds some of X back.
-
-        temperature : float, default=1.0
-            What the soft targets were tempered with: logits are divided by it in the
-            loss, so that answers are at temperature 1.
-
-        Returns
-        -------
-        self : MLPStudent
-        """
-        return self._fit_soft(
-            X, soft_targets, classes, sample_weight, validation, temperature=temperature
-        )
 
     @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -394,12 +332,10 @@ class MLPStudent(SoftTargetClassifier):
         few = np.count_nonzero(weight) <= FEW_ROWS
         rows, held = self._prepared(X, P, weight, few), None
         settings = resolve(self, len(rows.X), self._hidden_sizes())
-        if validation is not None and self.early_stopping:
+        if validation is None:
+            rows, held = self._set_aside(rows, few, rng)
+        elif self.early_stopping:
             held = self._prepared(*validation, few)
-        elif self.early_stopping and not few:
-            mask = hold_out(rows, self.validation_fraction, rng)
-            if mask.any():
-                rows, held = rows.take(~mask), rows.take(mask)
         plan = self._plan(settings, len(rows.X), held is not None, temperature)
         net = self._make_net(rows, held, settings, plan, rng, warm=warm)
         self._run(net, rows)
@@ -489,35 +425,4 @@ class MLPStudent(SoftTargetClassifier):
         return max(max(coef.shape) for coef in self.coefs_)
 
     def _logits(self, X):
-        act = _ACTIVATIONS[self.activation]
-        last = len(self.coefs_) - 1
-        layers = zip(self.coefs_, self.intercepts_, strict=True)
-        for layer, (coef, intercept) in enumerate(layers):
-            X = np.dot(X, coef)  # on one row half the time of the operator @
-            X += intercept
-            if layer < last:
-                X = act(X)
-        return X
-
-    def decision_function(self, X):
-        """Logits of the classes.
-
-        Parameters
-        ----------
-        X : array-like or data frame of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
-            Logits; for two classes the second one's minus the first one's, which is the
-            log-odds of the second.
-        """
-        z = self._decision(X)
-        return z[:, 1] - z[:, 0] if z.shape[1] == 2 else z
-
-    def __getstate__(self):
-        """Leave the net out: arrays answer without torch."""
-        state = super().__getstate__().copy()
-        state.pop("net_", None)
-        return state
+        return run_layers(X, self.coefs_, self.intercepts_, self.activation)

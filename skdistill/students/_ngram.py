@@ -1,6 +1,6 @@
 """NGramStudent: a classifier of texts by hashed n-grams, small enough to ship."""
 
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 from scipy import sparse
@@ -9,8 +9,9 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skdistill._compat import Interval, StrOptions, fit_context
 from skdistill._ngrams import NGramEncoder
-from skdistill.students._base import _ABSENT, SoftTargetClassifier
+from skdistill.students._base import _ABSENT
 from skdistill.students._layers import check_hidden_sizes, draw_layers
+from skdistill.students._net_student import NetStudent, run_layers
 from skdistill.students._ngram_rows import (
     HashedTexts,
     check_texts,
@@ -21,7 +22,7 @@ from skdistill.students._ngram_rows import (
     rarity,
 )
 from skdistill.students._settings import FEW_ROWS, Settings
-from skdistill.students._training_rows import hold_out, training_rows
+from skdistill.students._training_rows import training_rows
 
 #: Rows of the table that are looked up at once: bounds the memory of a prediction.
 BLOCK_SIZE = 1 << 17
@@ -30,7 +31,7 @@ BLOCK_SIZE = 1 << 17
 SPREAD = 0.05
 
 
-class NGramStudent(SoftTargetClassifier):
+class NGramStudent(NetStudent):
     """Classifier of texts that learns from labels or from soft targets.
 
     A text is the set of its words, of runs of words, and of runs of characters within
@@ -163,29 +164,12 @@ class NGramStudent(SoftTargetClassifier):
     """
 
     _parameter_constraints: dict = {
-        "hidden_layer_sizes": ["array-like"],
+        **NetStudent._parameter_constraints,
         "embedding_size": [Interval(Integral, 1, None, closed="left")],
         "n_buckets": [Interval(Integral, 1, 1 << 22, closed="both")],
         "word_ngrams": [Interval(Integral, 1, 5, closed="both")],
         "char_ngrams": [tuple, list, None],
         "min_texts": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [
-            StrOptions({"auto"}),
-            Interval(Real, 0, None, closed="left"),
-        ],
-        "batch_size": [
-            StrOptions({"auto"}),
-            Interval(Integral, 1, None, closed="left"),
-        ],
-        "max_steps": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "patience": [Interval(Integral, 1, None, closed="left")],
-        "ema_decay": [Interval(Real, 0, 1, closed="left")],
-        "callbacks": [list, tuple, None],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -250,43 +234,6 @@ class NGramStudent(SoftTargetClassifier):
         """
         return self._fit_labels(X, y, sample_weight)
 
-    @fit_context(prefer_skip_nested_validation=False)
-    def fit_soft_targets(
-        self, X, soft_targets, *, classes, sample_weight=None, validation=None,
-        temperature=1.0,
-    ):  # fmt: skip
-        """Fit on probabilities, by soft cross-entropy.
-
-        Parameters
-        ----------
-        X : list, tuple, 1-d array or Series of str of shape (n_samples,)
-            Texts, as in `fit`.
-
-        soft_targets : array-like of shape (n_samples, n_classes)
-            Probabilities of the classes; rows sum to 1.
-
-        classes : array-like of shape (n_classes,)
-            Labels of the columns, sorted.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of texts; only their proportions matter.
-
-        validation : tuple (X, soft_targets) or (X, soft_targets, sample_weight), \
-                default=None
-            Texts for early stopping. None holds some of X back.
-
-        temperature : float, default=1.0
-            What the soft targets were tempered with: logits are divided by it in the
-            loss, so that answers are at temperature 1.
-
-        Returns
-        -------
-        self : NGramStudent
-        """
-        return self._fit_soft(
-            X, soft_targets, classes, sample_weight, validation, temperature=temperature
-        )
-
     def _fit_checked(self, X, P, weight, classes, validation=None, temperature=1.0):
         settings = open_settings(self.word_ngrams, self.char_ngrams)
         texts, P, weight = merge_texts(X, P, weight)
@@ -306,15 +253,13 @@ class NGramStudent(SoftTargetClassifier):
         # What is trained on, and what is held back.
         rng = check_random_state(self.random_state)
         rows, held = _numbered(P, weight, 0, dtype), None
-        if validation is not None and self.early_stopping:
+        if validation is None:
+            rows, held = self._set_aside(rows, few, rng)
+        elif self.early_stopping:
             more, P, weight = merge_texts(*validation)
             held = _numbered(P, weight, len(texts), dtype)
             more = HashedTexts.of(more, encoder).matrix(factor, dtype)
             bags = sparse.vstack([bags, more], format="csr")
-        elif self.early_stopping and not few:
-            mask = hold_out(rows, self.validation_fraction, rng)
-            if mask.any():
-                rows, held = rows.take(~mask), rows.take(mask)
         self._train(bags, factor, rows, held, few, temperature, rng)
         self.encoder_ = encoder
         self.classes_ = classes
@@ -407,37 +352,7 @@ class NGramStudent(SoftTargetClassifier):
         return total / np.sqrt(np.diff(block.starts))[:, np.newaxis]
 
     def _logits(self, Z):
-        last = len(self.coefs_) - 1
-        layers = zip(self.coefs_, self.intercepts_, strict=True)
-        for layer, (coef, intercept) in enumerate(layers):
-            Z = np.dot(Z, coef)
-            Z += intercept
-            if layer < last:
-                np.maximum(Z, 0.0, out=Z)
-        return Z
-
-    def decision_function(self, X):
-        """Logits of the classes.
-
-        Parameters
-        ----------
-        X : list, tuple, 1-d array or Series of str of shape (n_samples,)
-            Texts.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
-            Logits; for two classes the second one's minus the first one's, which is the
-            log-odds of the second.
-        """
-        z = self._decision(X)
-        return z[:, 1] - z[:, 0] if z.shape[1] == 2 else z
-
-    def __getstate__(self):
-        """Leave the net out: arrays answer without torch."""
-        state = super().__getstate__().copy()
-        state.pop("net_", None)
-        return state
+        return run_layers(Z, self.coefs_, self.intercepts_, "relu")
 
     def __sklearn_tags__(self):
         """Texts are taken, and nothing else."""

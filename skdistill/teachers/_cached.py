@@ -4,6 +4,7 @@ import os
 import threading
 import uuid
 from collections import OrderedDict
+from contextlib import contextmanager
 from hashlib import blake2b
 
 import numpy as np
@@ -48,7 +49,8 @@ class CachedTeacher(ClassifierMixin, BaseEstimator):
     ----------
     teacher : fitted classifier
         Anything with `predict_proba`. Do not change it afterwards: that `fit` replaced
-        its fitted attributes is noticed, a change within them is not.
+        its fitted attributes is noticed, a change within them is not. What changes
+        while it is asked, such as a count of calls, does not matter.
 
     path : str, path-like or AnswerStore
         File of the answers, made when first used.
@@ -191,7 +193,8 @@ class CachedTeacher(ClassifierMixin, BaseEstimator):
 
     def _ask(self, X):
         """Ask the teacher itself; a single column becomes two."""
-        P = self.teacher.predict_proba(X)
+        with self._session.fitted_parts.asking(self.teacher):
+            P = self.teacher.predict_proba(X)
         if isinstance(P, list):
             raise ValueError(
                 f"teacher must answer one label a row, got {len(P)} outputs from "
@@ -403,7 +406,7 @@ class _Session:
 
     def __init__(self, cached, token=None):
         self.teacher, self.path = cached.teacher, cached.path
-        self.fitted_parts = fitted_parts(cached.teacher)
+        self.fitted_parts = FittedParts(cached.teacher)
         is_store = isinstance(cached.path, AnswerStore)
         self.store = cached.path if is_store else AnswerStore(cached.path)
         # A name for the fitted state, which goes through copies and pickles of it.
@@ -438,10 +441,7 @@ class _Session:
         """Tell whether a CachedTeacher still has this teacher, fitted as it was."""
         if self.teacher is not cached.teacher or self.path is not cached.path:
             return False
-        parts = fitted_parts(cached.teacher)
-        return len(parts) == len(self.fitted_parts) and all(
-            now is before for now, before in zip(parts, self.fitted_parts, strict=True)
-        )
+        return self.fitted_parts.are_of(cached.teacher)
 
     def count(self, *, asked=0, probes=0, hits=0):
         """Add to the counters, whatever other threads do."""
@@ -455,7 +455,36 @@ def _request(fingerprint, keys):
     return fingerprint, blake2b(b"".join(keys), digest_size=16).digest()
 
 
-def fitted_parts(teacher):
+class FittedParts:
+    """What `fit` left in a teacher, to tell later whether it was fitted anew.
+
+    Attributes that change while the teacher is asked are notes about requests, such as
+    counts and outcomes: they are looked at no more.
+
+    Parameters
+    ----------
+    teacher : fitted classifier
+        It is not kept, its fitted attributes are.
+    """
+
+    def __init__(self, teacher):
+        self._parts, self._notes = _fitted_parts(teacher), frozenset()
+
+    def are_of(self, teacher):
+        """Tell whether a teacher is fitted as it was."""
+        return _changed(self._parts, _fitted_parts(teacher)) <= self._notes
+
+    @contextmanager
+    def asking(self, teacher):
+        """Learn what changes in a teacher while it is asked."""
+        before = _fitted_parts(teacher)
+        try:
+            yield
+        finally:
+            self._notes |= _changed(before, _fitted_parts(teacher))
+
+
+def _fitted_parts(teacher):
     """Fitted attributes of a teacher and of what it is made of: `fit` replaces them."""
     while isinstance(teacher, FrozenEstimator):
         teacher = teacher.estimator
@@ -464,9 +493,18 @@ def fitted_parts(teacher):
         for value in teacher.get_params(deep=True).values():
             members = value if isinstance(value, list | tuple) else [value]
             parts += [part for part in members if hasattr(part, "fit")]
-    return [
-        value
-        for part in parts
+    return {
+        (number, name): value
+        for number, part in enumerate(parts)
         for name, value in getattr(part, "__dict__", {}).items()
         if (name.endswith("_") and not name.startswith("_")) or name == "_Booster"
-    ]
+    }
+
+
+def _changed(before, now):
+    """Names that only one set of attributes has, or that hold another object now."""
+    return {
+        name
+        for name in before.keys() | now.keys()
+        if name not in before or name not in now or before[name] is not now[name]
+    }

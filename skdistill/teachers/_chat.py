@@ -6,31 +6,21 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
 
 from skdistill._compat import (
     Interval,
     StrOptions,
     check_sample_weight,
     clone_parametrized,
-    validate_parameter_constraints,
 )
 from skdistill._labelling import encode
-from skdistill.soft_targets import calibrate
-from skdistill.teachers._chat_scoring import correct_prior
 from skdistill.teachers._chat_session import ChatSession, describe_missing
-from skdistill.teachers._chat_setup import (
-    documents_by_key,
-    read_classes,
-    temporary_store,
-)
+from skdistill.teachers._chat_setup import read_classes, temporary_store
 from skdistill.teachers._store import AnswerStore
-
-#: Labelled rows that a calibration takes at least.
-FEWEST_LABELLED = 50
+from skdistill.teachers._text_teacher import TextTeacher, documents_by_key
 
 
-class ChatTeacher(ClassifierMixin, BaseEstimator):
+class ChatTeacher(TextTeacher):
     r"""Zero-shot classifier of texts by a language model behind a chat server.
 
     Any server that speaks the chat-completions protocol will do, asked by the `openai`
@@ -338,13 +328,8 @@ class ChatTeacher(ClassifierMixin, BaseEstimator):
             weight = check_sample_weight(sample_weight, X)[answered]
         codes = None if y is None else encode(np.asarray(y), self.classes_)[answered]
         P = P[answered]
-        self.mean_ = np.average(P, axis=0, weights=weight)
-        self.prior_ = self._given_prior(codes, weight)
-        vars(self).pop("calibration_", None)
-        if codes is not None and len(codes) >= FEWEST_LABELLED:
-            P = correct_prior(P, self.mean_, self.prior_)
-            self.calibration_ = calibrate(P, codes, sample_weight=weight)
-        return self
+        mean = np.average(P, axis=0, weights=weight)
+        return self._learn_correction(P, mean, codes, weight)
 
     def predict_proba(self, X):
         """Probabilities of the labels, out of the store or by the server.
@@ -365,40 +350,9 @@ class ChatTeacher(ClassifierMixin, BaseEstimator):
             If the server cannot be asked at all.
         """
         P = self._ask(X)
-        if hasattr(self, "mean_"):
-            answered = ~np.isnan(P[:, 0])
-            Q = correct_prior(P[answered], self.mean_, self.prior_)
-            calibration = getattr(self, "calibration_", None)
-            P[answered] = Q if calibration is None else calibration(Q)
+        answered = ~np.isnan(P[:, 0])
+        P[answered] = self._corrected(P[answered])
         return P
-
-    def predict(self, X):
-        """Most probable label of each text.
-
-        Parameters
-        ----------
-        X : list of str of length n_samples
-            Texts.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,)
-            Labels out of `classes_`.
-
-        Raises
-        ------
-        ValueError
-            If some text has no usable answer.
-        """
-        P = self.predict_proba(X)
-        silent = np.flatnonzero(np.isnan(P[:, 0]))
-        if len(silent):
-            raise ValueError(
-                f"X must have an answer in each row to be labelled, got none in "
-                f"{len(silent)} of {len(P)} rows (first: row {silent[0]}). Use "
-                "predict_proba, which gives NaN there, or leave these rows out."
-            )
-        return self.classes_.take(P.argmax(axis=1))
 
     def dry_run(self, X):
         """Say what a request would take, without sending anything.
@@ -435,35 +389,11 @@ class ChatTeacher(ClassifierMixin, BaseEstimator):
             warnings.warn(missing, UserWarning, stacklevel=3)
         return answers.P[:, np.argsort(session.labels, kind="stable")]
 
-    def _given_prior(self, codes, weight):
-        """Probabilities of the labels: as given, else shares, else equal."""
-        classes = self.classes_
-        if self.prior is None and codes is not None:
-            prior = np.bincount(codes, weight, minlength=len(classes))
-            # a label that is absent here is rare, not impossible
-            prior = (prior + 0.5) / (prior + 0.5).sum()
-            return prior
-        if self.prior is None:
-            return np.full(len(classes), 1.0 / len(classes))
-        if set(self.prior) != set(classes.tolist()) or not all(
-            value > 0 for value in self.prior.values()
-        ):
-            raise ValueError(
-                "prior must give each label a probability above 0, got "
-                f"{self.prior!r} for the labels {classes.tolist()!r}."
-            )
-        prior = np.array([self.prior[label] for label in classes.tolist()], float)
-        return prior / prior.sum()
-
     # -- shared state ------------------------------------------------------------------
 
     def _session(self):
         """All that follows from the parameters, which may have been set anew."""
-        validate_parameter_constraints(
-            self._parameter_constraints,
-            self.get_params(deep=False),
-            caller_name=type(self).__name__,
-        )
+        self._check_params()
         return ChatSession(self, self.store_)
 
     @property
@@ -496,7 +426,7 @@ class ChatTeacher(ClassifierMixin, BaseEstimator):
 
     def __getstate__(self):
         """State without the open store; a temporary one is lent as long as it lives."""
-        state = {k: v for k, v in super().__getstate__().items() if k != "_held"}
+        state = super().__getstate__()
         if self.path is None:  # the workers of a search buy nothing twice
             state["_lent"] = self.store_.path
         return state
@@ -518,14 +448,6 @@ class ChatTeacher(ClassifierMixin, BaseEstimator):
     def __sklearn_is_fitted__(self):
         """Tell that a model and classes are all that is needed."""
         return True
-
-    def __sklearn_tags__(self):
-        """Texts in one dimension; nothing needs to be fitted."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = tags.input_tags.one_d_array = True
-        tags.input_tags.two_d_array = False
-        tags.requires_fit = False
-        return tags
 
 
 #: Two threads must not open the temporary store of one object twice.

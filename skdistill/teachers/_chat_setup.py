@@ -15,7 +15,7 @@ import numpy as np
 from skdistill.teachers._chat_prompt import DEFAULT_INSTRUCTION, Prompt
 from skdistill.teachers._chat_scoring import MOST_LETTERS
 from skdistill.teachers._probes import identity
-from skdistill.teachers._row_keys import encode, row_keys
+from skdistill.teachers._row_keys import encode
 from skdistill.teachers._store import AnswerStore
 
 #: Where the key is if nothing is said and the server is OpenAI's own.
@@ -177,39 +177,6 @@ def check_options(options):
             "The class has parameters for what it sets; a key belongs into the "
             "environment."
         )
-
-
-def documents_by_key(X):
-    """Distinct texts by key, and the keys of all rows.
-
-    Parameters
-    ----------
-    X : list, array or Series of str
-        Texts.
-
-    Returns
-    -------
-    documents : dict of bytes to str
-
-    keys : list of bytes of length n_samples
-    """
-    texts = X.tolist() if hasattr(X, "tolist") else X
-    texts = texts.to_list() if hasattr(texts, "to_list") else texts
-    if isinstance(texts, str) or not isinstance(texts, list | tuple):
-        raise TypeError(
-            f"X must be a list, an array or a Series of texts, got {type(X).__name__}. "
-            "Pass one column of a data frame."
-        )
-    if not texts:
-        raise ValueError("X must hold at least 1 sample, got 0 samples.")
-    for row, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise TypeError(
-                f"X must hold texts, got {text!r} in row {row}. Leave out missing ones."
-            )
-    texts = [str(text) for text in texts]
-    keys = row_keys(texts)
-    return dict(zip(keys, texts, strict=True)), keys
 
 
 # -- who is asked ----------------------------------------------------------------------

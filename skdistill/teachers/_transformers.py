@@ -3,7 +3,7 @@
 from numbers import Integral
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.metaestimators import available_if
@@ -15,13 +15,11 @@ from skdistill._compat import (
     StrOptions,
     check_sample_weight,
     clone_parametrized,
-    validate_parameter_constraints,
 )
 from skdistill._labelling import encode
-from skdistill.soft_targets import calibrate
 from skdistill.teachers import _transformers_models as models
-from skdistill.teachers._chat_scoring import average_orders, correct_prior
-from skdistill.teachers._chat_setup import documents_by_key
+from skdistill.teachers._chat_scoring import average_orders
+from skdistill.teachers._text_teacher import TextTeacher, documents_by_key
 from skdistill.teachers._transformers_askers import (
     CausalAsker,
     ClassificationAsker,
@@ -32,12 +30,9 @@ from skdistill.teachers._transformers_setup import (
     classification_columns,
     hypotheses_of,
     read_labels,
-    read_prior,
     wording_of,
 )
 
-#: Labelled rows that a calibration takes at least.
-FEWEST_LABELLED = 50
 #: Texts that say nothing: what a model answers to them is its bias [Zhao 2021].
 CONTENT_FREE = ("N/A", "[MASK]", "")
 
@@ -48,7 +43,7 @@ def _is_embedding(self):
     return self.task_ == "embedding"
 
 
-class TransformersTeacher(ClassifierMixin, BaseEstimator):
+class TransformersTeacher(TextTeacher):
     r"""Classifier of texts by a model of Hugging Face that runs on this machine.
 
     Four kinds of models can teach:
@@ -315,14 +310,7 @@ class TransformersTeacher(ClassifierMixin, BaseEstimator):
             return self._fit_head(X, y, weight)
         codes = None if y is None else encode(np.asarray(y), self.classes_)
         P = self._raw(X)
-        vars(self).pop("calibration_", None)
-        self.mean_ = self._mean_answer(P, weight)
-        self.prior_ = read_prior(self.prior, self.classes_, codes, weight)
-        if self.mean_ is not None:
-            P = correct_prior(P, self.mean_, self.prior_)
-        if codes is not None and len(codes) >= FEWEST_LABELLED:
-            self.calibration_ = calibrate(P, codes, sample_weight=weight)
-        return self
+        return self._learn_correction(P, self._mean_answer(P, weight), codes, weight)
 
     def _fit_head(self, X, y, weight):
         if y is None:
@@ -362,27 +350,7 @@ class TransformersTeacher(ClassifierMixin, BaseEstimator):
         if self.task_ == "embedding":
             self._check_head()
             return np.asarray(self.head_.predict_proba(self.transform(X)), float)
-        P = self._raw(X)
-        if getattr(self, "mean_", None) is not None:
-            P = correct_prior(P, self.mean_, self.prior_)
-        calibration = getattr(self, "calibration_", None)
-        return P if calibration is None else calibration(P)
-
-    def predict(self, X):
-        """Most probable label of each text.
-
-        Parameters
-        ----------
-        X : list of str of length n_samples
-            Texts.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,)
-            Labels out of `classes_`.
-        """
-        P = self.predict_proba(X)
-        return self.classes_.take(P.argmax(axis=1))
+        return self._corrected(self._raw(X))
 
     @available_if(_is_embedding)
     def transform(self, X):
@@ -432,9 +400,7 @@ class TransformersTeacher(ClassifierMixin, BaseEstimator):
         params = self.get_params(deep=False)
         held = self.__dict__.get("_held")
         if held is None or any(held[0][name] is not params[name] for name in params):
-            validate_parameter_constraints(
-                self._parameter_constraints, params, caller_name=type(self).__name__
-            )
+            self._check_params()
             held = self.__dict__["_held"] = params, self._make_asker()
         return held[1]
 
@@ -522,10 +488,6 @@ class TransformersTeacher(ClassifierMixin, BaseEstimator):
         """Tell whether it can answer: always, but for a head without a fit."""
         return hasattr(self, "head_") or self.task_ != "embedding"
 
-    def __getstate__(self):
-        """State without the loaded model, where a name says which it is."""
-        return {k: v for k, v in super().__getstate__().items() if k != "_held"}
-
     def __sklearn_clone__(self):
         """Clones have neither head nor calibration, and share a loaded model."""
         bare = type(self)(**{**self.get_params(deep=False), **_NO_OBJECTS})
@@ -535,10 +497,8 @@ class TransformersTeacher(ClassifierMixin, BaseEstimator):
         return twin
 
     def __sklearn_tags__(self):
-        """Texts in one dimension."""
+        """Texts in one dimension; a head needs a fit."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.string = tags.input_tags.one_d_array = True
-        tags.input_tags.two_d_array = False
         tags.requires_fit = self.task == "embedding"
         return tags
 

@@ -143,39 +143,3 @@ def wording_of(teacher, labels, meanings):
         codes=teacher.codes,
         examples=tuple(examples),
     )
-
-
-def read_prior(prior, classes, codes, weight):
-    """Probabilities of the labels: as given, else shares of labels, else equal.
-
-    Parameters
-    ----------
-    prior : dict or None
-        Probability of each label.
-
-    classes : ndarray of shape (n_classes,)
-        Labels.
-
-    codes : ndarray of int of shape (n_samples,) or None
-        Position of each row's label.
-
-    weight : ndarray of shape (n_samples,) or None
-        Weights of the rows.
-
-    Returns
-    -------
-    prior : ndarray of shape (n_classes,)
-    """
-    if prior is None and codes is None:
-        return np.full(len(classes), 1.0 / len(classes))
-    if prior is None:
-        # a label that is absent here is rare, not impossible
-        counts = np.bincount(codes, weight, minlength=len(classes)) + 0.5
-        return counts / counts.sum()
-    if set(prior) != set(classes.tolist()) or not all(v > 0 for v in prior.values()):
-        raise ValueError(
-            f"prior must give each label a probability above 0, got {prior!r} for the "
-            f"labels {classes.tolist()!r}."
-        )
-    given = np.array([prior[label] for label in classes.tolist()], float)
-    return given / given.sum()

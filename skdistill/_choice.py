@@ -7,6 +7,7 @@ wherever there are labels, and only a standard error beats it.
 """
 
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, StratifiedShuffleSplit
@@ -84,6 +85,11 @@ class Search:
         """How many students are fitted at most."""
         return len(self.start) + sum(len(values) for _, values in self.axes)
 
+    @property
+    def n_soft(self):
+        """How many of them learn from a teacher."""
+        return self.n_fits - sum(settings.is_plain for settings in self.start)
+
     def without_plain(self):
         """Return the same search where labels alone teach nothing."""
         soft = tuple(settings for settings in self.start if not settings.is_plain)
@@ -95,8 +101,8 @@ def plan_search(
 ):
     """Say what is tried.
 
-    A student that costs much to fit is tried with one weight of the soft targets and
-    one source first; a cheap one with all their combinations.
+    A student that costs much to fit is tried with one weight of the soft targets first,
+    and never without new rows where there are any; a cheap one with all combinations.
 
     Parameters
     ----------
@@ -138,8 +144,8 @@ def plan_search(
     if effort == "low":
         alphas, ways, encodings = alphas[:1], ways[:1], encodings[:1]
     elif is_costly and effort == "default":
-        axes = (("transfer", ways[1 : len(sources)]), ("alpha", alphas[1:]))
-        alphas, ways = alphas[:1], ways[:1]
+        axes = (("alpha", alphas[1:]),)
+        alphas, ways = alphas[:1], sources or ways
     start = []
     if has_labels and alpha == "auto":
         start = [replace(PLAIN, encoding=encoding) for encoding in encodings]
@@ -225,7 +231,7 @@ def decide(
         learnt = learnt.calibrated(calibration)
     if not learnt.has_two_labels():  # few students could be fitted
         search = search.without_plain()
-    with progress.task("choose", search.n_fits) as step:
+    with progress.task("choose", search.n_fits + 2 * (search.n_soft > 1)) as step:
         return choose(
             trainer, source, learnt, held, teacher, calibration, search, record, step
         )
@@ -234,9 +240,11 @@ def decide(
 def choose(trainer, source, train, test, teacher, calibration, search, record, step):
     """Fit the candidates on `train` and return the settings of lowest loss on `test`.
 
-    Whatever is chosen has to be better than the plain student by a standard error of
-    the paired difference; otherwise that one is returned. An encoding other than the
-    usual one has to be better than it in the same way.
+    The plain student is what others have to be better than, by a standard error of the
+    paired difference; the best with another encoding has to be better than what holds
+    by then, in the same way. Where nets were tried for fewer
+    steps, the best (of each encoding, where it is not clear which) are fitted in full
+    before they meet the plain student.
 
     Parameters
     ----------
@@ -272,17 +280,19 @@ def choose(trainer, source, train, test, teacher, calibration, search, record, s
     # So many rows tell nothing of smaller probabilities, and the zeros of a single tree
     # would drown all that does differ.
     floor = 0.5 / len(train)
+    has_rivals = search.n_soft > 1
 
-    def attempt(settings):
+    def attempt(settings, *, again=False):
         way = settings.transfer
         if way not in drawn:
             drawn[way] = source.rows_for(
-                trainer.make_student(), train, teacher, way, calibration
+                trainer.make_student(), train, teacher, way, calibration, trial=True
             )
         if drawn[way] is None:  # nothing to add
             settings = replace(settings, transfer="none")
-        if settings not in losses:
-            student, _ = trainer.fit(train, settings, drawn[way])
+        if settings not in losses or again:
+            is_trial = has_rivals and not again
+            student, _ = trainer.fit(train, settings, drawn[way], trial=is_trial)
             Q = np.maximum(student.predict_proba(test.X), floor)
             losses[settings] = test.losses(Q)
             record.add(settings.name, test, Q, settings=settings)
@@ -295,16 +305,33 @@ def choose(trainer, source, train, test, teacher, calibration, search, record, s
         gain, se = mean_and_se(losses[other] - losses[one], test.weight)
         return gain > 0 and gain >= se
 
+    def climb(*groups):
+        # A teacher, which may be wrong, and more inputs have to earn their place.
+        steps = [best_of(group) for group in groups if group]
+        return reduce(lambda best, s: s if beats(s, best) else best, steps)
+
+    def finalists():
+        soft = [s for s in losses if not s.is_plain]
+        ends = [s for s in soft if not s.encoding], [s for s in soft if s.encoding]
+        if not all(ends):
+            return [best_of(soft)]
+        usual, wide = map(best_of, ends)
+        if beats(wide, usual):
+            return [wide]
+        return [usual, wide] if best_of([usual, wide]) == wide else [usual]
+
     for settings in search.start:
         attempt(settings)
     for field, values in search.axes:
-        best = best_of([settings for settings in losses if not settings.is_plain])
+        best = best_of([s for s in losses if not s.is_plain])
         for value in values:
             attempt(replace(best, **{field: value}))
-    best = best_of(losses)
-    # What is larger (more inputs) or may go wrong (a teacher) has to earn its place.
-    usual = [settings for settings in losses if not settings.encoding]
-    for simpler in (best_of(usual), PLAIN):
-        if simpler in losses and not beats(best, simpler):
-            best = simpler
-    return best
+    if has_rivals:
+        for settings in finalists():
+            if trainer.tries_short(train, drawn[settings.transfer]):
+                attempt(settings, again=True)
+    return climb(
+        [s for s in losses if s == PLAIN],
+        [s for s in losses if s != PLAIN and not s.encoding],
+        [s for s in losses if s.encoding],
+    )

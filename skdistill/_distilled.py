@@ -192,17 +192,20 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
     -----
     **Cost.** With everything on "auto", an unfitted teacher is fitted 1 + 5 times for
     its targets and 4 times more for a choice by rows of which it knows nothing (twice
-    in all if it has out-of-bag probabilities), and labels ten new rows for each
-    training row (five for trees), three times. The student is fitted on 80 % of the
-    rows for each candidate: 6 times if it is an MLPStudent, else up to 7 times (twice
-    with low effort, 14 times with high effort), and on all rows once for the winner and
-    once for the plain student. With `alpha`, `temperature` and `transfer` fixed there
+    in all if it has out-of-bag probabilities). It labels ten new rows for each training
+    row (five for trees) twice for the choice, and once for the student, thirty if that
+    is an MLPStudent. The student is fitted on 80 % of the rows for each candidate: up
+    to 9 times if it is an MLPStudent, else 7 times (twice with low effort, 16 times
+    with high effort), and on all rows once for the winner and once for the plain
+    student. With `alpha`, `temperature` and `transfer` fixed there
     is one fit of the student, and none of the teacher beyond its targets.
     `fit_seconds_` says where the time went.
 
     Choices are made where at least 250 rows are given; with fewer, alpha is .5
     without transfer rows. Transfer rows weigh the mean weight of the training rows:
-    with ten for each training row they carry 10 / 11 of the loss.
+    with thirty for each training row they carry 30 / 31 of the loss. A `student_` that
+    is an MLPStudent and met five times as many as training rows has
+    ``early_stopping=False``.
 
     References
     ----------

@@ -15,19 +15,24 @@ from skdistill.students import (
 )
 from skdistill.transfer import MungeSampler, UnlabelledPool
 
-#: Rows drawn for each training row, by kind of student, and limits of their number.
-DRAWN_PER_ROW_NET, DRAWN_PER_ROW_TREE = 10, 5
+#: Rows drawn for each training row, by kind of student (a net that is only compared
+#: with others makes do with fewer), and limits of their number.
+DRAWN_PER_ROW_NET, DRAWN_PER_ROW_TRIAL, DRAWN_PER_ROW_TREE = 30, 10, 5
 MIN_DRAWN_NET, MAX_DRAWN = 20_000, 200_000
-#: Cells of drawn rows at most, and of rows with piecewise-linear inputs: 400 MB each.
-MAX_DRAWN_CELLS, MAX_ENCODED_CELLS = 50_000_000, 100_000_000
-#: Settings (p, s) of the MungeSampler that are tried.
-STRENGTHS = ((0.2, 1.0), (0.5, 2.0))
+#: Cells of drawn rows at most (400 MB), and of rows with piecewise-linear inputs (256).
+MAX_DRAWN_CELLS, MAX_ENCODED_CELLS = 50_000_000, 64_000_000
+#: Settings of the MungeSampler that are tried. Near rows keep most cells of a row; far
+#: ones change most, so that a teacher that remembers its training rows does not answer
+#: with the label it remembers.
+STRENGTHS = ({"p": 0.8}, {"p": 0.2, "n_neighbors": 8})
 #: Rows that a kernel machine meets at most by our doing: it costs their square or cube.
 MAX_KERNEL_ROWS = 5_000
 
 #: Share of the rows kept for a student's own early stopping, and the fewest rows with
-#: which any are.
+#: which any are. A net of ours that meets so many new rows for each real one learns to
+#: the end of its schedule instead, from all rows: on three tables that was better.
 STOPPING_SHARE, MIN_STOPPING_ROWS = 0.1, 500
+MANY_NEW_ROWS = 5
 
 _LINEAR = {
     "LogisticStudent", "LogisticRegression", "LogisticRegressionCV", "SGDClassifier",
@@ -44,12 +49,18 @@ class NewRows:
     """Rows that only the teacher labelled.
 
     `held` are positions of training rows for early stopping: no new row was drawn from
-    them, so that a student cannot look good there by knowing their neighbours.
+    them, so that a student cannot look good there by knowing their neighbours. None
+    asks a net of ours to learn to the end of its schedule.
     """
 
     X: object
     P: np.ndarray
-    held: np.ndarray
+    held: np.ndarray | None
+
+    @property
+    def is_many(self):
+        """Whether there are too many to stop early for."""
+        return self.held is None
 
 
 class TransferSource:
@@ -78,7 +89,7 @@ class TransferSource:
         self.is_given, self.costs = is_given, costs
         self._pool_answers = {}
 
-    def rows_for(self, student, rows, teacher, name, calibration):
+    def rows_for(self, student, rows, teacher, name, calibration, *, trial=False):
         """Label new rows for a student that is to be fitted on `rows`.
 
         Parameters
@@ -98,6 +109,9 @@ class TransferSource:
         calibration : callable
             Of the teacher's probabilities.
 
+        trial : bool, default=False
+            Whether the student is only compared with others.
+
         Returns
         -------
         new : NewRows or None
@@ -107,26 +121,33 @@ class TransferSource:
             return None
         sampler = self.samplers[name]
         rng = np.random.RandomState(self.seed)
-        held = np.arange(0)
-        if len(rows) >= MIN_STOPPING_ROWS and takes_validation(student, len(rows)):
-            n_held = int(STOPPING_SHARE * len(rows))
-            held = np.sort(rng.permutation(len(rows))[:n_held])
         if isinstance(sampler, UnlabelledPool):
+            held = _rows_to_stop_by(student, len(rows), num_samples(sampler.X), rng)
             if id(teacher) not in self._pool_answers:  # asked once per teacher
                 self._pool_answers[id(teacher)] = self.ask(teacher, sampler.X)
             P = self._pool_answers[id(teacher)]
             return _answered(sampler.X, P, calibration, held)
-        n_rows = len(rows) - len(held)
-        n_drawn = rows_to_draw(student, n_rows, n_columns(rows.X))
+        n_drawn = rows_to_draw(student, len(rows), n_columns(rows.X), trial=trial)
         if n_drawn == 0 and self.is_given:  # asked for with a student that seldom gains
-            n_drawn = n_rows
+            n_drawn = len(rows)
+        held = _rows_to_stop_by(student, len(rows), n_drawn, rng)
+        start = rows if held is None else rows.without(held)
         with self.costs.clock("new rows"):
             sampler = clone(sampler, safe=False)
-            sampler.fit(rows.without(held).X, teacher=teacher)
+            sampler.fit(start.X, teacher=teacher)
             X = sampler.sample(n_drawn, random_state=rng)
         if num_samples(X) == 0:
             return None
         return _answered(X, self.ask(teacher, X), calibration, held)
+
+
+def _rows_to_stop_by(student, n_rows, n_new, rng):
+    """Positions of the rows for early stopping; None where a net needs none."""
+    if n_rows < MIN_STOPPING_ROWS or not takes_validation(student, n_rows):
+        return np.arange(0)
+    if isinstance(last_step(student), MLPStudent) and n_new >= MANY_NEW_ROWS * n_rows:
+        return None
+    return np.sort(rng.permutation(n_rows)[: int(STOPPING_SHARE * n_rows)])
 
 
 def _answered(X, P, calibration, held):
@@ -142,8 +163,8 @@ def _answered(X, P, calibration, held):
 def automatic_samplers(X, student):
     """Samplers that transfer="auto" tries, by name; none where none suits.
 
-    How far new rows may lie from the data differs by table, so two strengths are tried:
-    one that changes a fifth of the cells, and one that changes half, by less.
+    How far new rows may lie from the data differs by table and teacher, so two
+    strengths are tried: one that changes most cells, and one that changes a fifth.
     """
     is_table = as_frame(X) is not None or (
         isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "fiub"
@@ -154,7 +175,16 @@ def automatic_samplers(X, student):
         or rows_to_draw(student, num_samples(X), n_columns(X)) == 0
     ):
         return {}
-    return {f"MungeSampler(p={p}, s={s})": MungeSampler(p, s) for p, s in STRENGTHS}
+    samplers = [MungeSampler(**strength) for strength in STRENGTHS]
+    return {_name(sampler): sampler for sampler in samplers}
+
+
+def _name(sampler):
+    """Name of a sampler of ours: what is not by default in it."""
+    usual = type(sampler)().get_params()
+    said = {k: v for k, v in sampler.get_params().items() if k == "p" or v != usual[k]}
+    text = ", ".join(f"{name}={value}" for name, value in said.items())
+    return f"{type(sampler).__name__}({text})"
 
 
 def n_columns(X):
@@ -183,7 +213,7 @@ def encodings_to_try(student, X):
     if student.encoding != "auto":
         return ("",)
     n_rows = num_samples(X)
-    n_rows += rows_to_draw(student, n_rows, n_columns(X))
+    n_rows += rows_to_draw(student, n_rows, n_columns(X), trial=True)
     n_cells = n_rows * n_numeric_columns(X) * student.n_bins
     return ("", "piecewise") if 0 < n_cells <= MAX_ENCODED_CELLS else ("",)
 
@@ -197,12 +227,13 @@ def is_net(student):
     )
 
 
-def rows_to_draw(student, n_rows, n_columns=1):
+def rows_to_draw(student, n_rows, n_columns=1, *, trial=False):
     """Number of transfer rows worth drawing for a student.
 
-    Most of the gain is used up at ten rows for each training row (Bucila et al. 2006,
-    figure 5, and measured again for this package). Linear students gain next to
-    nothing, and Gaussian processes cannot bear more rows: 0.
+    Trees have used up the gain at five rows for each training row, nets most of it at
+    ten (Bucila et al. 2006, figure 5) and more at thirty, where rows lie far from the
+    training rows. Linear students gain next to nothing, and Gaussian processes cannot
+    bear more rows: 0.
     """
     student = last_step(student)
     names = {c.__name__ for c in type(student).__mro__}
@@ -212,5 +243,9 @@ def rows_to_draw(student, n_rows, n_columns=1):
         return max(0, min(DRAWN_PER_ROW_NET * n_rows, MAX_KERNEL_ROWS - n_rows))
     most = min(MAX_DRAWN, max(MAX_DRAWN_CELLS // n_columns, n_rows))
     if is_net(student):
-        return min(max(DRAWN_PER_ROW_NET * n_rows, MIN_DRAWN_NET), most)
+        few = max(DRAWN_PER_ROW_TRIAL * n_rows, MIN_DRAWN_NET)
+        if trial or not isinstance(student, MLPStudent):
+            return min(few, most)
+        room = MAX_ENCODED_CELLS // (n_columns * student.n_bins) - n_rows
+        return min(max(few, min(DRAWN_PER_ROW_NET * n_rows, room)), most)
     return min(DRAWN_PER_ROW_TREE * n_rows, most)

@@ -23,7 +23,9 @@ class Record:
         self._entries = []
 
     def add(self, model, rows, Q, *, settings=None, note=""):
-        """Score probabilities on rows."""
+        """Score probabilities on rows; a later fit of the same settings counts."""
+        if settings is not None:
+            self._entries = [entry for entry in self._entries if entry[5] != settings]
         losses = rows.losses(Q)
         scores = {"kl_to_teacher" if rows.codes is None else "log_loss": losses}
         if rows.codes is not None:

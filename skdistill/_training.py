@@ -7,7 +7,14 @@ import numpy as np
 from skdistill._compat import safe_indexing
 from skdistill._frames import concat_rows
 from skdistill.soft_targets import calibrate, kl_rows, log_loss_rows, mix, one_hot
-from skdistill.students import Feed, fit_on_labels, fit_student, last_step
+from skdistill.students import (
+    Feed,
+    MLPStudent,
+    auto_steps,
+    fit_on_labels,
+    fit_student,
+    last_step,
+)
 
 
 @dataclass(frozen=True)
@@ -140,6 +147,10 @@ class Rows:
         return log_loss_rows(Q, self.codes)
 
 
+#: Gradient steps of a net that is only to be compared, where it would learn for more.
+TRIAL_STEPS = 6_000
+
+
 class Trainer:
     """Fits students that differ in their settings and in nothing else.
 
@@ -168,8 +179,33 @@ class Trainer:
         self.seed = seed
         self.costs = costs
 
-    def fit(self, rows, settings, new=None):
+    def tries_short(self, rows, new):
+        """Tell whether a trial on these rows takes fewer steps than a fit."""
+        student = last_step(self.make_student())
+        n_rows = len(rows) + (0 if new is None else len(new.P))
+        return (
+            isinstance(student, MLPStudent)
+            and student.max_steps == "auto"
+            and auto_steps(n_rows) > TRIAL_STEPS
+        )
+
+    def fit(self, rows, settings, new=None, *, trial=False):
         """Fit a student on rows, and on new rows where there are some.
+
+        Parameters
+        ----------
+        rows : Rows
+            To fit on.
+
+        settings : Settings
+            How.
+
+        new : NewRows or None, default=None
+            More rows, labelled by the teacher.
+
+        trial : bool, default=False
+            Whether this is only to tell settings apart: a net of ours then learns for
+            fewer steps, but for the plain one.
 
         Returns
         -------
@@ -179,9 +215,9 @@ class Trainer:
             How it was fed and why.
         """
         with self.costs.clock("students"):
-            return self._fit(rows, settings, new)
+            return self._fit(rows, settings, new, trial)
 
-    def _fit(self, rows, settings, new):
+    def _fit(self, rows, settings, new, trial):
         student = self.make_student()
         if settings.encoding:
             last_step(student).set_params(encoding=settings.encoding)
@@ -198,7 +234,11 @@ class Trainer:
                 n_rows_fed=len(rows),
             )
         validation = None
-        if new is not None and len(new.held):
+        if trial and self.tries_short(rows, new):
+            last_step(student).set_params(max_steps=TRIAL_STEPS)
+        if new is not None and new.is_many:
+            last_step(student).set_params(early_stopping=False)
+        elif new is not None and len(new.held):
             held, rows = rows.take(new.held), rows.without(new.held)
             validation = (held.X, held.targets(settings.alpha), held.weight)
         X, P, weight = rows.X, rows.targets(settings.alpha), rows.weight

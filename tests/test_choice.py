@@ -33,11 +33,13 @@ def test_search_of_a_net_goes_axis_by_axis():
     assert ways(search) == [
         (0.0, "none", ""),
         (0.0, "none", "piecewise"),
+        (0.5, "far", ""),
+        (0.5, "far", "piecewise"),
         (0.5, "near", ""),
         (0.5, "near", "piecewise"),
     ]
-    assert search.axes == (("transfer", ("far",)), ("alpha", (1.0,)))
-    assert search.n_fits == 6
+    assert search.axes == (("alpha", (1.0,)),)
+    assert (search.n_fits, search.n_soft) == (7, 5)
 
 
 def test_search_of_a_cheap_student_tries_all_combinations():
@@ -76,6 +78,9 @@ def test_search_of_temperatures_comes_last():
 
 # -- what is chosen --------------------------------------------------------------------
 
+#: Whether a trial is shorter than a fit.
+NEVER, ALWAYS = (lambda *_: False), (lambda *_: True)
+
 
 class Answer:
     """Student whose held-out losses are known beforehand."""
@@ -93,12 +98,12 @@ def chosen(means, spread=0.0, seed=0):
     n = 400
     rows = Rows(np.zeros((n, 1)), np.zeros(n, dtype=int), np.full((n, 2), 0.5))
 
-    def fit(train, settings, new):
+    def fit(train, settings, new, *, trial):
         noise = spread * rng.standard_normal(n)
         return Answer(means[settings] + noise - noise.mean()), None
 
-    trainer = SimpleNamespace(fit=fit, make_student=lambda: None)
-    source = SimpleNamespace(rows_for=lambda *_: "some")
+    trainer = SimpleNamespace(fit=fit, make_student=lambda: None, tries_short=NEVER)
+    source = SimpleNamespace(rows_for=lambda *_, trial: "some")
     record = Record()
     search = Search(tuple(means), (), PLAIN)
     best = choose(trainer, source, rows, rows, None, None, search, record, lambda: None)
@@ -124,6 +129,12 @@ def test_choice_wants_a_standard_error_for_more_inputs():
     assert chosen({PLAIN: 0.9, usual: 0.5, wide: 0.45}, spread=0.1)[0] == wide
 
 
+def test_choice_of_more_inputs_does_not_hang_on_what_does_not_help():
+    # neither of the others is a standard error better than the one before it
+    usual, wide = Settings(1.0), Settings(1.0, encoding="piecewise")
+    assert chosen({PLAIN: 0.5, usual: 0.495, wide: 0.49}, spread=0.1)[0] == wide
+
+
 def test_choice_between_equals_goes_to_plain():
     assert chosen({PLAIN: 0.5, Settings(1.0): 0.5})[0] == PLAIN
 
@@ -131,7 +142,7 @@ def test_choice_between_equals_goes_to_plain():
 def test_choice_changes_the_best_along_the_axes():
     tried = []
 
-    def fit(train, settings, new):
+    def fit(train, settings, new, *, trial):
         tried.append(settings)
         return Answer(np.full(100, {"near": 0.5, "far": 0.4}[settings.transfer])), None
 
@@ -142,8 +153,8 @@ def test_choice_changes_the_best_along_the_axes():
         PLAIN,
     )
     best = choose(
-        SimpleNamespace(fit=fit, make_student=lambda: None),
-        SimpleNamespace(rows_for=lambda *_: "some"),
+        SimpleNamespace(fit=fit, make_student=lambda: None, tries_short=NEVER),
+        SimpleNamespace(rows_for=lambda *_, trial: "some"),
         rows, rows, None, None, search, Record(), lambda: None,
     )  # fmt: skip
     assert [(s.alpha, s.transfer) for s in tried] == [
@@ -154,18 +165,69 @@ def test_choice_changes_the_best_along_the_axes():
     assert best == Settings(0.5, transfer="far")
 
 
+def test_choice_of_a_net_fits_the_best_trial_in_full():
+    near, far = (Settings(0.5, transfer=way) for way in ("near", "far"))
+    tried = []
+
+    def fit(train, settings, new, *, trial):
+        tried.append((settings, trial))
+        # in a trial both look worse than the plain student
+        loss = {PLAIN: 0.5, near: 0.6, far: 0.7}[settings] - 0.3 * (not trial)
+        return Answer(np.full(100, loss if settings != PLAIN else 0.5)), None
+
+    rows = Rows(np.zeros((100, 1)), np.zeros(100, dtype=int), np.full((100, 2), 0.5))
+    record = Record()
+    best = choose(
+        SimpleNamespace(fit=fit, make_student=lambda: None, tries_short=ALWAYS),
+        SimpleNamespace(rows_for=lambda *_, trial: SimpleNamespace(is_many=True)),
+        rows, rows, None, None, Search((PLAIN, far, near), (), PLAIN), record,
+        lambda: None,
+    )  # fmt: skip
+    assert tried == [(PLAIN, True), (far, True), (near, True), (near, False)]
+    assert best == near
+    summary = record.as_dict(best)  # says how it did in full
+    loss = summary["score"][summary["chosen"] & (summary["metric"] == "log_loss")]
+    assert_allclose(loss, [0.3])
+
+
+@pytest.mark.parametrize(
+    "wide_loss, finalists",
+    [(0.4, ["piecewise"]), (0.497, ["", "piecewise"]), (0.6, [""])],
+)
+def test_choice_fits_both_encodings_in_full_where_trials_leave_it_open(
+    wide_loss, finalists
+):
+    losses = {Settings(0.5): 0.5, Settings(0.5, encoding="piecewise"): wide_loss}
+    rng, in_full = np.random.RandomState(0), []
+
+    def fit(train, settings, new, *, trial):
+        if not trial:
+            in_full.append(settings.encoding)
+        noise = 0.1 * rng.standard_normal(400)
+        return Answer(losses[settings] + noise - noise.mean()), None
+
+    rows = Rows(np.zeros((400, 1)), np.zeros(400, dtype=int), np.full((400, 2), 0.5))
+    choose(
+        SimpleNamespace(fit=fit, make_student=lambda: None, tries_short=ALWAYS),
+        SimpleNamespace(rows_for=lambda *_, trial: None),
+        rows, rows, None, None, Search(tuple(losses), (), PLAIN), Record(),
+        lambda: None,
+    )  # fmt: skip
+    assert in_full == finalists
+
+
 def test_choice_of_a_source_without_rows_is_none():
     tried = []
 
-    def fit(train, settings, new):
+    def fit(train, settings, new, *, trial):
         tried.append((settings, new))
         return Answer(np.full(100, 0.5)), None
 
     rows = Rows(np.zeros((100, 1)), np.zeros(100, dtype=int), np.full((100, 2), 0.5))
     search = Search((Settings(1.0, transfer="near"), Settings(1.0)), (), PLAIN)
     choose(
-        SimpleNamespace(fit=fit, make_student=lambda: None),
-        SimpleNamespace(rows_for=lambda *_: None),
+        SimpleNamespace(fit=fit, make_student=lambda: None, tries_short=NEVER),
+        SimpleNamespace(rows_for=lambda *_, trial: None),
         rows, rows, None, None, search, Record(), lambda: None,
     )  # fmt: skip
     assert tried == [(Settings(1.0), None)]

@@ -154,7 +154,7 @@ def test_five_hundred_rows_are_chosen_on():
     assert set(small.summary_["n_rows"]) == {100}
 
 
-@pytest.mark.parametrize("effort, most", [("low", 2), ("default", 6), ("high", 14)])
+@pytest.mark.parametrize("effort, most", [("low", 2), ("default", 7), ("high", 14)])
 def test_effort_bounds_the_fits(table, effort, most):
     X, _, y, _ = table
     small = DistilledClassifier(
@@ -242,3 +242,43 @@ def test_rows_of_weight_zero_take_no_part(table):
     assert max(seen) <= 240
     assert small.alpha_ == alone.alpha_
     assert np.allclose(small.predict_proba(X), alone.predict_proba(X), atol=1e-5)
+
+
+# -- how long a net learns -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_new, to_the_end", [(2_500, False), (3_000, True)])
+def test_net_learns_to_the_end_where_new_rows_are_many(n_new, to_the_end):
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((600 + n_new, 3))
+    y = (X[:, 0] * X[:, 1] > 0).astype(int)
+    teacher = ExtraTreesClassifier(10, random_state=0).fit(X[600:], y[600:])
+    net = MLPStudent((8,), max_steps=300, patience=50)
+    small = DistilledClassifier(teacher, net, alpha=0.5, random_state=0).fit(
+        X[:600], y[:600], X_transfer=X[600:]
+    )
+    assert small.student_.early_stopping is not to_the_end
+    assert net.early_stopping  # the user's own stays as it was
+
+
+def test_net_is_tried_for_fewer_steps_than_it_is_fitted(monkeypatch, table):
+    X, _, y, _ = table
+    taken = []
+    monkeypatch.setattr("skdistill._training.TRIAL_STEPS", 30)
+    for module in ("_training", "students._settings"):
+        monkeypatch.setattr(f"skdistill.{module}.auto_steps", lambda n_rows: 90)
+    fit_soft_targets = MLPStudent.fit_soft_targets
+
+    def fit(self, *args, **kwargs):
+        taken.append(fit_soft_targets(self, *args, **kwargs).n_steps_)
+        return self
+
+    monkeypatch.setattr(MLPStudent, "fit_soft_targets", fit)
+    teacher = ExtraTreesClassifier(10, random_state=0)
+    small = DistilledClassifier(teacher, MLPStudent((8,)), random_state=0).fit(X, y)
+    # two strengths, two encodings, another alpha; then the best in full
+    assert taken[:5] == [30] * 5
+    assert set(taken[5:]) == {90}
+    assert small.plain_student_.n_steps_ == 90
+    tried = small.summary_["metric"][small.summary_["model"] == "distilled student"]
+    assert np.count_nonzero(tried == "log_loss") == 5  # the best one's score in full

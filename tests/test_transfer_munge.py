@@ -98,3 +98,23 @@ def test_munge_sampler_stays_near_real_rows():
 def test_munge_sampler_refuses_bad_parameters(params):
     with pytest.raises(ValueError, match=f"{next(iter(params))!r} parameter of Munge"):
         MungeSampler(**params).fit(np.eye(3))
+
+
+def test_munge_sampler_mixes_with_any_of_several_neighbours():
+    # a row and its two neighbours, in corners whose cells only they have
+    X = np.array([[0.0, 0.0], [1.1, 0.1], [0.3, 2.4]])
+    start = np.resize(np.random.RandomState(0).permutation(3), 6_000)
+    for n_neighbors in (1, 2):
+        # at s = 1000 a cell that is drawn anew is all but the neighbour's
+        sampler = MungeSampler(p=0.5, s=1e3, n_neighbors=n_neighbors).fit(X)
+        new = sampler.sample(6_000, random_state=0)[start == 0]
+        taken = np.abs(new[:, np.newaxis] - X).argmin(axis=1)[new != X[0]]
+        share = np.mean(taken == 2)
+        assert share == pytest.approx({1: 0.0, 2: 0.5}[n_neighbors], abs=0.05)
+
+
+def test_munge_sampler_takes_no_more_neighbours_than_there_are():
+    X = np.random.default_rng(0).normal(size=(4, 3))
+    new = MungeSampler(n_neighbors=50).fit(X).sample(100, random_state=0)
+    assert new.shape == (100, 3)
+    assert np.isfinite(new).all()

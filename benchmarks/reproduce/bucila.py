@@ -149,7 +149,7 @@ def list_units(n_seeds, smoke):
 
             yield unit("none", "teacher", measure_teacher)
             yield unit(STUDENT, "plain", measure_plain)
-            yield unit(STUDENT, "MUNGE, soft only", measure_munge)
+            yield unit(STUDENT, "MUNGE, soft only", measure_munge, RECIPE)
             yield unit(STUDENT, "default", measure_default, RECIPE)
 
 

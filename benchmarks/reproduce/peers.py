@@ -26,7 +26,10 @@ from skdistill.metrics import expected_calibration_error, model_size
 from skdistill.soft_targets import out_of_bag
 
 NAME = "peers"
-TABLES = ("satimage", "magic", "letter")
+TABLES = (
+    "satimage", "magic", "letter", "phoneme", "ring", "california", "spam", "penbased",
+    "banana", "texture",
+)  # fmt: skip
 N_TREES, MAX_TRAIN = 300, 8_000
 TEACHER = f"extra trees, {N_TREES}"
 

@@ -6,7 +6,7 @@ from .common import FAST
 
 N_ROWS, N_DRAWN = (1_000, 2_000) if FAST else (20_000, 200_000)
 N_COLUMNS = 50
-SAMPLERS = ("munge", "interpolation", "mixup", "copula", "thresholds")
+SAMPLERS = ("munge", "munge of 8", "interpolation", "mixup", "copula", "thresholds")
 
 
 def sampler(name):
@@ -19,6 +19,7 @@ def sampler(name):
 
     return {
         "munge": lambda: MungeSampler(),
+        "munge of 8": lambda: MungeSampler(n_neighbors=8),
         "interpolation": lambda: InterpolationSampler(),
         "mixup": lambda: InterpolationSampler(n_neighbors=None),
         "copula": lambda: GaussianCopulaSampler(),

@@ -13,6 +13,7 @@ from skdistill.students._feeding import (
     takes_validation,
 )
 from skdistill.students._rules import last_step
+from skdistill.students._settings import auto_steps
 
 _HOME = {
     "LogisticStudent": "skdistill.students._logistic",
@@ -25,6 +26,7 @@ __all__ = [
     "LogisticStudent",
     "MLPStudent",
     "NGramStudent",
+    "auto_steps",
     "check_student",
     "fit_on_labels",
     "fit_student",

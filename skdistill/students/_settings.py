@@ -9,6 +9,9 @@ FEW_ROWS = 200
 #: A stream is trained on with the settings of a table of so many rows.
 STREAM_ROWS = 5000
 
+#: From so many rows on, batches are larger and training is longer.
+MANY_ROWS = 100_000
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -17,6 +20,13 @@ class Settings:
     n_steps: int
     batch_size: int
     weight_decay: float
+
+
+def auto_steps(n_rows):
+    """Gradient steps that ``max_steps="auto"`` comes to."""
+    if n_rows <= FEW_ROWS:
+        return 300
+    return 16_000 if n_rows >= MANY_ROWS else 4 * min(max(n_rows, 500), 2500)
 
 
 def resolve(student, n_rows, hidden_sizes):
@@ -37,12 +47,11 @@ def resolve(student, n_rows, hidden_sizes):
     -------
     settings : Settings
     """
-    few, many = n_rows <= FEW_ROWS, n_rows >= 100_000
+    few, many = n_rows <= FEW_ROWS, n_rows >= MANY_ROWS
     n_steps, batch_size = student.max_steps, student.batch_size
     decay = student.weight_decay
     if n_steps == "auto":
-        medium = 4 * min(max(n_rows, 500), 2500)
-        n_steps = 300 if few else 12_000 if many else medium
+        n_steps = auto_steps(n_rows)
     if few:
         batch_size = n_rows
     elif batch_size == "auto":

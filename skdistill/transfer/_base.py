@@ -123,7 +123,11 @@ class CellSampler(TableSampler):
     """
 
     def _fit(self, teacher):
-        self._neighbours = self._search(N_NEIGHBOURS)
+        self._neighbours = self._search(max(N_NEIGHBOURS, self._n_mates()))
+
+    def _n_mates(self):
+        """Say among how many nearest rows a row's neighbour is drawn."""
+        return 1
 
     def _draw(self, rows, attempt, rng):
         """Change cells of rows, towards neighbours that are farther at each attempt."""
@@ -131,7 +135,10 @@ class CellSampler(TableSampler):
         n_neighbours = self._neighbours.shape[1]
         if n_neighbours == 0:  # all rows are equal
             return e
-        mates = self._neighbours[self._twin[rows], attempt % n_neighbours]
+        rank, n_mates = attempt, min(self._n_mates(), n_neighbours)
+        if n_mates > 1:
+            rank = rank + rng.randint(n_mates, size=len(rows))
+        mates = self._neighbours[self._twin[rows], rank % n_neighbours]
         other = self._table.values[mates]
         differ = ~(np.isnan(e) | np.isnan(other)) & (e != other)
         drawn = (rng.random_sample(e.shape) < self.p) & differ

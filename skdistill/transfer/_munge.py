@@ -31,6 +31,10 @@ class MungeSampler(CellSampler):
     s : float, default=1.0
         Local variance parameter: standard deviations are divided by it.
 
+    n_neighbors : int, default=1
+        The neighbour is one of so many nearest other rows, drawn for each new row. 1 is
+        the paper's; more make new rows of one row more diverse.
+
     block_size : int, default=100_000
         Neighbours are searched within random blocks of at most so many rows, exactly:
         up to ``n_samples * block_size`` distances.
@@ -63,13 +67,18 @@ class MungeSampler(CellSampler):
     _parameter_constraints = {
         "p": [Interval(Real, 0, 1, closed="right")],
         "s": [Interval(Real, 0, None, closed="neither")],
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "block_size": [Interval(Integral, 2, None, closed="left")],
     }
 
-    def __init__(self, p=0.2, s=1.0, *, block_size=100_000):
+    def __init__(self, p=0.2, s=1.0, *, n_neighbors=1, block_size=100_000):
         self.p = p
         self.s = s
+        self.n_neighbors = n_neighbors
         self.block_size = block_size
+
+    def _n_mates(self):
+        return self.n_neighbors
 
     def _redraw(self, e, other, drawn, rng):
         i, j = np.nonzero(drawn)

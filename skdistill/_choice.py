@@ -242,9 +242,9 @@ def choose(trainer, source, train, test, teacher, calibration, search, record, s
 
     The plain student is what others have to be better than, by a standard error of the
     paired difference; the best with another encoding has to be better than what holds
-    by then, in the same way. Where nets were tried for fewer
-    steps, the best (of each encoding, where it is not clear which) are fitted in full
-    before they meet the plain student.
+    by then, in the same way. Where nets were tried for fewer steps, the best (of each
+    encoding, where it is not clear which) are fitted in full before they meet the plain
+    student.
 
     Parameters
     ----------

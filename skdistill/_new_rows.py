@@ -30,8 +30,8 @@ MAX_KERNEL_ROWS = 5_000
 
 #: Share of the rows kept for a student's own early stopping, and the fewest rows with
 #: which any are. A net of ours that meets so many new rows for each real one learns to
-#: the end of its schedule instead, from all rows: on letter and satimage that was better
-#: in five of six fits.
+#: the end of its schedule instead, from all rows: on letter and satimage that was
+#: better in five of six fits.
 STOPPING_SHARE, MIN_STOPPING_ROWS = 0.1, 500
 MANY_NEW_ROWS = 5
 

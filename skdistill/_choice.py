@@ -7,13 +7,12 @@ wherever there are labels, and only a standard error beats it.
 """
 
 from dataclasses import dataclass, replace
-from functools import reduce
 
 import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, StratifiedShuffleSplit
 
+from skdistill._race import Choice, Race
 from skdistill._training import PLAIN, Settings
-from skdistill.soft_targets._arithmetic import mean_and_se
 
 #: Share of the rows held out for the choice, and the fewest that can decide anything.
 HELD_OUT, MIN_HELD_OUT = 0.2, 50
@@ -74,11 +73,15 @@ class Search:
 
     fallback : Settings
         What to do where rows are too few for a choice.
+
+    has_panel : bool, default=False
+        Whether plain students label new rows beside the teacher.
     """
 
     start: tuple
     axes: tuple
     fallback: Settings
+    has_panel: bool = False
 
     @property
     def n_fits(self):
@@ -144,7 +147,8 @@ def plan_search(
     if effort == "low":
         alphas, ways, encodings = alphas[:1], ways[:1], encodings[:1]
     elif is_costly and effort == "default":
-        axes = (("alpha", alphas[1:]),)
+        if is_given or not sources:  # beside many drawn rows alpha says little
+            axes = (("alpha", alphas[1:]),)
         alphas, ways = alphas[:1], sources or ways
     start = []
     if has_labels and alpha == "auto":
@@ -157,7 +161,8 @@ def plan_search(
     ]
     if temperature == "auto":
         axes += (("temperature", TEMPERATURES),)
-    return Search(tuple(start), tuple((field, v) for field, v in axes if v), fallback)
+    axes = tuple((name, values) for name, values in axes if values)
+    return Search(tuple(start), axes, fallback, is_costly and not is_given)
 
 
 # -- the choice ------------------------------------------------------------------------
@@ -203,18 +208,18 @@ def decide(
 
     Returns
     -------
-    best : Settings
+    choice : Choice
     """
     if search.n_fits == 1:
         few = int(HELD_OUT * len(rows)) < MIN_HELD_OUT
-        return search.fallback if few else search.start[0]
+        return Choice(search.fallback if few else search.start[0])
     split = None
     if own is not None and own.splits is not None and rows.at is None:
         split = own.splits[0]
     if split is None or not can_decide(rows, split):
         split = held_out_split(rows, trainer.seed)
     if not can_decide(rows, split):
-        return search.fallback
+        return Choice(search.fallback)
     train, test = split
     learnt, held = rows.take(train), rows.take(test)
     note = "in-sample: the teacher may have seen these rows" if in_sample else ""
@@ -232,106 +237,8 @@ def decide(
     if not learnt.has_two_labels():  # few students could be fitted
         search = search.without_plain()
     with progress.task("choose", search.n_fits + 2 * (search.n_soft > 1)) as step:
-        return choose(
-            trainer, source, learnt, held, teacher, calibration, search, record, step
-        )
-
-
-def choose(trainer, source, train, test, teacher, calibration, search, record, step):
-    """Fit the candidates on `train` and return the settings of lowest loss on `test`.
-
-    The plain student is what others have to be better than, by a standard error of the
-    paired difference; the best with another encoding has to be better than what holds
-    by then, in the same way. Where nets were tried for fewer steps, the best (of each
-    encoding, where it is not clear which) are fitted in full before they meet the plain
-    student.
-
-    Parameters
-    ----------
-    trainer : Trainer
-        Fits the candidates.
-
-    source : TransferSource
-        Gives the new rows that some candidates use.
-
-    train, test : Rows
-        Rows to fit on and rows to decide on.
-
-    teacher : classifier or None
-        Labels the new rows; best one that has not seen `test`.
-
-    calibration : Calibration
-        Of the teacher's probabilities.
-
-    search : Search
-        What to try.
-
-    record : Record
-        Takes the scores.
-
-    step : callable
-        Called after each fit.
-
-    Returns
-    -------
-    best : Settings
-    """
-    losses, drawn = {}, {"none": None}
-    # So many rows tell nothing of smaller probabilities, and the zeros of a single tree
-    # would drown all that does differ.
-    floor = 0.5 / len(train)
-    has_rivals = search.n_soft > 1
-
-    def attempt(settings, *, again=False):
-        way = settings.transfer
-        if way not in drawn:
-            drawn[way] = source.rows_for(
-                trainer.make_student(), train, teacher, way, calibration, trial=True
-            )
-        if drawn[way] is None:  # nothing to add
-            settings = replace(settings, transfer="none")
-        if settings not in losses or again:
-            is_trial = has_rivals and not again
-            student, _ = trainer.fit(train, settings, drawn[way], trial=is_trial)
-            Q = np.maximum(student.predict_proba(test.X), floor)
-            losses[settings] = test.losses(Q)
-            record.add(settings.name, test, Q, settings=settings)
-        step()
-
-    def best_of(some):
-        return min(some, key=lambda s: mean_and_se(losses[s], test.weight)[0])
-
-    def beats(one, other):
-        gain, se = mean_and_se(losses[other] - losses[one], test.weight)
-        return gain > 0 and gain >= se
-
-    def climb(*groups):
-        # A teacher, which may be wrong, and more inputs have to earn their place.
-        steps = [best_of(group) for group in groups if group]
-        return reduce(lambda best, s: s if beats(s, best) else best, steps)
-
-    def finalists():
-        soft = [s for s in losses if not s.is_plain]
-        ends = [s for s in soft if not s.encoding], [s for s in soft if s.encoding]
-        if not all(ends):
-            return [best_of(soft)]
-        usual, wide = map(best_of, ends)
-        if beats(wide, usual):
-            return [wide]
-        return [usual, wide] if best_of([usual, wide]) == wide else [usual]
-
-    for settings in search.start:
-        attempt(settings)
-    for field, values in search.axes:
-        best = best_of([s for s in losses if not s.is_plain])
-        for value in values:
-            attempt(replace(best, **{field: value}))
-    if has_rivals:
-        for settings in finalists():
-            if trainer.tries_short(train, drawn[settings.transfer]):
-                attempt(settings, again=True)
-    return climb(
-        [s for s in losses if s == PLAIN],
-        [s for s in losses if s != PLAIN and not s.encoding],
-        [s for s in losses if s.encoding],
-    )
+        race = Race(
+            trainer, source, learnt, held, teacher=teacher, calibration=calibration,
+            record=record, step=step,
+        )  # fmt: skip
+        return race.run(search)

@@ -30,9 +30,11 @@ from skdistill._compat import (
     routing_enabled,
 )
 from skdistill._costs import Costs
+from skdistill._last_fit import fit_chosen
 from skdistill._leak_check import looks_memorised
 from skdistill._memory import remembering
 from skdistill._new_rows import TransferSource, encodings_to_try, is_net
+from skdistill._pace import Pace
 from skdistill._progress import FitProgress
 from skdistill._record import Record
 from skdistill._shared_teacher import SharedTeacher
@@ -163,6 +165,9 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
     alpha_, temperature_, transfer_ : float, float, str
         What `alpha`, `temperature` and `transfer` came to.
 
+    student_temperature_ : float
+        What the logits of a distilled MLPStudent were divided by, from held-out rows.
+
     calibration_ : Calibration
         How the teacher's probabilities were calibrated: a function of them.
 
@@ -194,18 +199,18 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
     its targets and 4 times more for a choice by rows of which it knows nothing (twice
     in all if it has out-of-bag probabilities). It labels ten new rows for each training
     row (five for trees) twice for the choice, and once for the student, thirty if that
-    is an MLPStudent. The student is fitted on 80 % of the rows for each candidate: up
-    to 9 times if it is an MLPStudent, else 7 times (twice with low effort, 16 times
-    with high effort), and on all rows once for the winner and once for the plain
-    student. With `alpha`, `temperature` and `transfer` fixed there
-    is one fit of the student, and none of the teacher beyond its targets.
-    `fit_seconds_` says where the time went.
+    is an MLPStudent. On 80 % of the rows, up to 8 MLPStudents or 7 others are fitted
+    (2 with low, 16 with high effort), with steps in proportion to the plain one's, and
+    on all rows the winner and the plain students. With `alpha`, `temperature` and
+    `transfer` fixed there is one fit of the student, and none of the teacher beyond its
+    targets. `fit_seconds_` says where the time went.
 
     Choices are made where at least 250 rows are given; with fewer, alpha is .5
     without transfer rows. Transfer rows weigh the mean weight of the training rows:
-    with thirty for each training row they carry 30 / 31 of the loss. A `student_` that
-    is an MLPStudent and met five times as many as training rows has
-    ``early_stopping=False``.
+    with thirty for each training row they carry 30 / 31 of the loss. Those that "auto"
+    draws for a net are labelled by the teacher and the plain students together, with
+    weights from held-out rows, the teacher's at least one half. A `student_` that is an
+    MLPStudent and met five times as many as training rows has ``early_stopping=False``.
 
     References
     ----------
@@ -394,7 +399,7 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         )
         trainer = Trainer(
             make_student, classes=self.classes_, targets=self.targets, seed=seed,
-            costs=costs,
+            costs=costs, pace=Pace(is_bounded=self.effort != "high"),
         )  # fmt: skip
         record = Record()
         transfer = None if is_given else self.transfer
@@ -405,13 +410,18 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
             encodings=encodings_to_try(make_student(), X) if is_open else ("",),
             is_costly=is_net(make_student()), effort=self.effort,
         )  # fmt: skip
-        best = _choice.decide(
+        choice = _choice.decide(
             rows, own, trainer, source, record, search, teacher=self.teacher_,
             calibration=self.calibration_, in_sample=in_sample, progress=progress,
         )  # fmt: skip
         if own is not None:
             self.n_teacher_rows_ += own.n_asked
-        self._fit_student(best, rows, trainer, source, record, progress)
+        fitted = fit_chosen(
+            choice, rows, trainer, source, teacher=self.teacher_,
+            calibration=self.calibration_, with_plain=record.has(PLAIN),
+            progress=progress,
+        )  # fmt: skip
+        self._take_over(fitted, choice, record)
         unanswered = _input.unanswered_text(self.n_unanswered_rows_, self._teacher)
         _input.warn_once(self, "unanswered", unanswered)
         progress.end()
@@ -471,27 +481,19 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
 
     # -- the student's part ------------------------------------------------------------
 
-    def _fit_student(self, best, rows, trainer, source, record, progress):
-        """Fit the student with the chosen settings on all rows."""
-        with progress.task("fit student", 2) as step:
-            new = source.rows_for(
-                trainer.make_student(), rows, self.teacher_, best.transfer,
-                self.calibration_,
-            )  # fmt: skip
-            student, self.targets_ = trainer.fit(rows, best, new)
-            step()
-            if record.has(PLAIN):
-                self.plain_student_ = (
-                    student if best == PLAIN else trainer.fit(rows, PLAIN)[0]
-                )
-            step()
+    def _take_over(self, fitted, choice, record):
+        """Keep what was fitted, and what was chosen."""
+        best, new, self.targets_ = choice.best, fitted.new, fitted.feed
+        if fitted.plain_student is not None:
+            self.plain_student_ = fitted.plain_student
         self.alpha_, self.temperature_ = best.alpha, best.temperature
+        self.student_temperature_ = choice.student_temperature
         self.transfer_ = "none" if new is None else best.transfer
         self.n_transfer_rows_ = 0 if new is None else len(new.P)
         self.summary_ = record.as_dict(best)
         self._met_no_missing = not get_tags(self).input_tags.allow_nan
         # Last: from here on the estimator answers.
-        self.student_ = student
+        self.student_ = fitted.student
 
     # -- what scikit-learn asks --------------------------------------------------------
 

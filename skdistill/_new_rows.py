@@ -90,7 +90,7 @@ class TransferSource:
         self.is_given, self.costs = is_given, costs
         self._pool_answers = {}
 
-    def rows_for(self, student, rows, teacher, name, calibration, *, trial=False):
+    def rows_for(self, student, rows, teacher, name, panel, *, trial=False):
         """Label new rows for a student that is to be fitted on `rows`.
 
         Parameters
@@ -107,8 +107,8 @@ class TransferSource:
         name : str
             Which source to take, "none" for none.
 
-        calibration : callable
-            Of the teacher's probabilities.
+        panel : callable
+            (X, answers of the teacher) -> probabilities to learn.
 
         trial : bool, default=False
             Whether the student is only compared with others.
@@ -127,7 +127,7 @@ class TransferSource:
             if id(teacher) not in self._pool_answers:  # asked once per teacher
                 self._pool_answers[id(teacher)] = self.ask(teacher, sampler.X)
             P = self._pool_answers[id(teacher)]
-            return _answered(sampler.X, P, calibration, held)
+            return _answered(sampler.X, P, panel, held)
         n_drawn = rows_to_draw(student, len(rows), n_columns(rows.X), trial=trial)
         if n_drawn == 0 and self.is_given:  # asked for with a student that seldom gains
             n_drawn = len(rows)
@@ -139,7 +139,7 @@ class TransferSource:
             X = sampler.sample(n_drawn, random_state=rng)
         if num_samples(X) == 0:
             return None
-        return _answered(X, self.ask(teacher, X), calibration, held)
+        return _answered(X, self.ask(teacher, X), panel, held)
 
 
 def _rows_to_stop_by(student, n_rows, n_new, rng):
@@ -151,14 +151,14 @@ def _rows_to_stop_by(student, n_rows, n_new, rng):
     return np.sort(rng.permutation(n_rows)[: int(STOPPING_SHARE * n_rows)])
 
 
-def _answered(X, P, calibration, held):
+def _answered(X, P, panel, held):
     """New rows without those that the teacher left unanswered; None if none is left."""
     at = np.flatnonzero(np.isfinite(P).all(axis=1))
     if len(at) == 0:
         return None
     if len(at) < len(P):
         X, P = safe_indexing(X, at), P[at]
-    return NewRows(X, calibration(P), held)
+    return NewRows(X, panel(X, P), held)
 
 
 def automatic_samplers(X, student):

@@ -6,11 +6,10 @@ import numpy as np
 
 from skdistill._compat import safe_indexing
 from skdistill._frames import concat_rows
+from skdistill._pace import FINAL_ROUND, TO_KEEP, TRIAL
 from skdistill.soft_targets import calibrate, kl_rows, log_loss_rows, mix, one_hot
 from skdistill.students import (
     Feed,
-    MLPStudent,
-    auto_steps,
     fit_on_labels,
     fit_student,
     last_step,
@@ -147,10 +146,6 @@ class Rows:
         return log_loss_rows(Q, self.codes)
 
 
-#: Gradient steps of a net that is only to be compared, where it would learn for more.
-TRIAL_STEPS = 6_000
-
-
 class Trainer:
     """Fits students that differ in their settings and in nothing else.
 
@@ -170,26 +165,34 @@ class Trainer:
 
     costs : Costs
         Takes the time of the fits.
+
+    pace : Pace
+        Says how long nets learn.
     """
 
-    def __init__(self, make_student, *, classes, targets, seed, costs):
+    def __init__(self, make_student, *, classes, targets, seed, costs, pace):
         self.make_student = make_student
         self.classes = classes
         self.targets = targets
         self.seed = seed
         self.costs = costs
+        self.pace = pace
 
-    def tries_short(self, rows, new):
-        """Tell whether a trial on these rows takes fewer steps than a fit."""
-        student = last_step(self.make_student())
-        n_rows = len(rows) + (0 if new is None else len(new.P))
-        return (
-            isinstance(student, MLPStudent)
-            and student.max_steps == "auto"
-            and auto_steps(n_rows) > TRIAL_STEPS
-        )
+    def tries_short(self, rows, settings, new):
+        """Tell whether a trial takes fewer steps than the final round."""
+        n_steps = [
+            self._steps(self.make_student(), rows, settings, new, length)
+            for length in (TRIAL, FINAL_ROUND)
+        ]
+        return None not in n_steps and n_steps[0] < n_steps[1]
 
-    def fit(self, rows, settings, new=None, *, trial=False):
+    def _steps(self, student, rows, settings, new, length):
+        if new is None:  # then it stops early by itself
+            return None
+        n_rows = len(rows) + len(new.P)
+        return self.pace.steps(student, n_rows, settings.encoding, length)
+
+    def fit(self, rows, settings, new=None, *, length=TO_KEEP):
         """Fit a student on rows, and on new rows where there are some.
 
         Parameters
@@ -203,9 +206,8 @@ class Trainer:
         new : NewRows or None, default=None
             More rows, labelled by the teacher.
 
-        trial : bool, default=False
-            Whether this is only to tell settings apart: a net of ours then learns for
-            fewer steps, but for the plain one.
+        length : Length, default=TO_KEEP
+            Bounds the steps of a net of ours that meets new rows.
 
         Returns
         -------
@@ -215,9 +217,9 @@ class Trainer:
             How it was fed and why.
         """
         with self.costs.clock("students"):
-            return self._fit(rows, settings, new, trial)
+            return self._fit(rows, settings, new, length)
 
-    def _fit(self, rows, settings, new, trial):
+    def _fit(self, rows, settings, new, length):
         student = self.make_student()
         if settings.encoding:
             last_step(student).set_params(encoding=settings.encoding)
@@ -226,6 +228,7 @@ class Trainer:
                 student, rows.X, self.classes[rows.codes], classes=self.classes,
                 sample_weight=rows.weight, random_state=self.seed,
             )  # fmt: skip
+            self.pace.note(settings.encoding, fitted)
             return fitted, Feed(
                 route="labels",
                 reason="alpha is 0: labels only, as without a teacher",
@@ -234,8 +237,9 @@ class Trainer:
                 n_rows_fed=len(rows),
             )
         validation = None
-        if trial and self.tries_short(rows, new):
-            last_step(student).set_params(max_steps=TRIAL_STEPS)
+        n_steps = self._steps(student, rows, settings, new, length)
+        if n_steps is not None:
+            last_step(student).set_params(max_steps=n_steps)
         if new is not None and new.is_many:
             last_step(student).set_params(early_stopping=False)
         elif new is not None and len(new.held):

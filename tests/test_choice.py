@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from skdistill._choice import Search, choose, held_out_split, plan_search
+from skdistill._choice import Search, held_out_split, plan_search
+from skdistill._pace import FINAL_ROUND, TRIAL
+from skdistill._race import Race
 from skdistill._record import NO_HELP, Record
 from skdistill._training import PLAIN, Rows, Settings
+from skdistill.soft_targets import log_loss_rows, temper
 from skdistill.soft_targets._arithmetic import mean_and_se
+from skdistill.students import MLPStudent
 
 
 def plan(**changes):
@@ -38,8 +42,17 @@ def test_search_of_a_net_goes_axis_by_axis():
         (0.5, "near", ""),
         (0.5, "near", "piecewise"),
     ]
-    assert search.axes == (("alpha", (1.0,)),)
-    assert (search.n_fits, search.n_soft) == (7, 5)
+    assert search.axes == ()
+    assert (search.n_fits, search.n_soft) == (6, 4)
+    assert search.has_panel
+
+
+def test_search_of_a_net_tries_alpha_where_rows_are_given_or_none_drawn():
+    for given in ({"sources": ("pool",), "is_given": True}, {"sources": ()}):
+        search = plan(**given)
+        assert {s.alpha for s in search.start} == {0.0, 0.5}
+        assert search.axes == (("alpha", (1.0,)),)
+    assert not plan(sources=("pool",), is_given=True).has_panel
 
 
 def test_search_of_a_cheap_student_tries_all_combinations():
@@ -92,21 +105,33 @@ class Answer:
         return np.column_stack([self.q, 1 - self.q])
 
 
+def known_rows(n, n_columns=1):
+    """Rows of class 0 about which the teacher says nothing."""
+    return Rows(np.zeros((n, n_columns)), np.zeros(n, dtype=int), np.full((n, 2), 0.5))
+
+
+def run_race(fit, rows, search, *, record=None, short=NEVER, new="some", student=None):
+    """Run a race on the given fits; the choice."""
+    race = Race(
+        SimpleNamespace(fit=fit, make_student=lambda: student, tries_short=short),
+        SimpleNamespace(rows_for=lambda *_, trial: new),
+        rows, rows, teacher=None, calibration=lambda P: P,
+        record=record or Record(), step=lambda: None,
+    )  # fmt: skip
+    return race.run(search)
+
+
 def chosen(means, spread=0.0, seed=0):
     """Choose among settings of given mean losses on 400 rows of class 0."""
     rng = np.random.RandomState(seed)
-    n = 400
-    rows = Rows(np.zeros((n, 1)), np.zeros(n, dtype=int), np.full((n, 2), 0.5))
 
-    def fit(train, settings, new, *, trial):
-        noise = spread * rng.standard_normal(n)
+    def fit(train, settings, new, *, length):
+        noise = spread * rng.standard_normal(400)
         return Answer(means[settings] + noise - noise.mean()), None
 
-    trainer = SimpleNamespace(fit=fit, make_student=lambda: None, tries_short=NEVER)
-    source = SimpleNamespace(rows_for=lambda *_, trial: "some")
     record = Record()
     search = Search(tuple(means), (), PLAIN)
-    best = choose(trainer, source, rows, rows, None, None, search, record, lambda: None)
+    best = run_race(fit, known_rows(400), search, record=record).best
     return best, record.as_dict(best)
 
 
@@ -142,50 +167,36 @@ def test_choice_between_equals_goes_to_plain():
 def test_choice_changes_the_best_along_the_axes():
     tried = []
 
-    def fit(train, settings, new, *, trial):
-        tried.append(settings)
+    def fit(train, settings, new, *, length):
+        tried.append((settings.alpha, settings.transfer))
         return Answer(np.full(100, {"near": 0.5, "far": 0.4}[settings.transfer])), None
 
-    rows = Rows(np.zeros((100, 1)), np.zeros(100, dtype=int), np.full((100, 2), 0.5))
     search = Search(
         (Settings(0.5, transfer="near"),),
         (("transfer", ("far",)), ("alpha", (1.0,))),
         PLAIN,
     )
-    best = choose(
-        SimpleNamespace(fit=fit, make_student=lambda: None, tries_short=NEVER),
-        SimpleNamespace(rows_for=lambda *_, trial: "some"),
-        rows, rows, None, None, search, Record(), lambda: None,
-    )  # fmt: skip
-    assert [(s.alpha, s.transfer) for s in tried] == [
-        (0.5, "near"),
-        (0.5, "far"),
-        (1.0, "far"),
-    ]
+    best = run_race(fit, known_rows(100), search).best
+    assert tried == [(0.5, "near"), (0.5, "far"), (1.0, "far")]
     assert best == Settings(0.5, transfer="far")
 
 
-def test_choice_of_a_net_fits_the_best_trial_in_full():
+def test_choice_of_a_net_fits_the_best_trial_for_longer():
     near, far = (Settings(0.5, transfer=way) for way in ("near", "far"))
     tried = []
 
-    def fit(train, settings, new, *, trial):
-        tried.append((settings, trial))
+    def fit(train, settings, new, *, length):
+        tried.append((settings, length))
         # in a trial both look worse than the plain student
-        loss = {PLAIN: 0.5, near: 0.6, far: 0.7}[settings] - 0.3 * (not trial)
+        loss = {PLAIN: 0.5, near: 0.6, far: 0.7}[settings] - 0.3 * (length is not TRIAL)
         return Answer(np.full(100, loss if settings != PLAIN else 0.5)), None
 
-    rows = Rows(np.zeros((100, 1)), np.zeros(100, dtype=int), np.full((100, 2), 0.5))
     record = Record()
-    best = choose(
-        SimpleNamespace(fit=fit, make_student=lambda: None, tries_short=ALWAYS),
-        SimpleNamespace(rows_for=lambda *_, trial: SimpleNamespace(is_many=True)),
-        rows, rows, None, None, Search((PLAIN, far, near), (), PLAIN), record,
-        lambda: None,
-    )  # fmt: skip
-    assert tried == [(PLAIN, True), (far, True), (near, True), (near, False)]
+    search = Search((PLAIN, far, near), (), PLAIN)
+    best = run_race(fit, known_rows(100), search, record=record, short=ALWAYS).best
+    assert tried == [(PLAIN, TRIAL), (far, TRIAL), (near, TRIAL), (near, FINAL_ROUND)]
     assert best == near
-    summary = record.as_dict(best)  # says how it did in full
+    summary = record.as_dict(best)  # says how it did at last
     loss = summary["score"][summary["chosen"] & (summary["metric"] == "log_loss")]
     assert_allclose(loss, [0.3])
 
@@ -194,43 +205,83 @@ def test_choice_of_a_net_fits_the_best_trial_in_full():
     "wide_loss, finalists",
     [(0.4, ["piecewise"]), (0.497, ["", "piecewise"]), (0.6, [""])],
 )
-def test_choice_fits_both_encodings_in_full_where_trials_leave_it_open(
+def test_choice_fits_both_encodings_for_longer_where_trials_leave_it_open(
     wide_loss, finalists
 ):
     losses = {Settings(0.5): 0.5, Settings(0.5, encoding="piecewise"): wide_loss}
-    rng, in_full = np.random.RandomState(0), []
+    rng, longer = np.random.RandomState(0), []
 
-    def fit(train, settings, new, *, trial):
-        if not trial:
-            in_full.append(settings.encoding)
+    def fit(train, settings, new, *, length):
+        if length is not TRIAL:
+            longer.append(settings.encoding)
         noise = 0.1 * rng.standard_normal(400)
         return Answer(losses[settings] + noise - noise.mean()), None
 
-    rows = Rows(np.zeros((400, 1)), np.zeros(400, dtype=int), np.full((400, 2), 0.5))
-    choose(
-        SimpleNamespace(fit=fit, make_student=lambda: None, tries_short=ALWAYS),
-        SimpleNamespace(rows_for=lambda *_, trial: None),
-        rows, rows, None, None, Search(tuple(losses), (), PLAIN), Record(),
-        lambda: None,
-    )  # fmt: skip
-    assert in_full == finalists
+    search = Search(tuple(losses), (), PLAIN)
+    run_race(fit, known_rows(400), search, short=ALWAYS, new=None)
+    assert longer == finalists
 
 
 def test_choice_of_a_source_without_rows_is_none():
     tried = []
 
-    def fit(train, settings, new, *, trial):
+    def fit(train, settings, new, *, length):
         tried.append((settings, new))
         return Answer(np.full(100, 0.5)), None
 
-    rows = Rows(np.zeros((100, 1)), np.zeros(100, dtype=int), np.full((100, 2), 0.5))
     search = Search((Settings(1.0, transfer="near"), Settings(1.0)), (), PLAIN)
-    choose(
-        SimpleNamespace(fit=fit, make_student=lambda: None, tries_short=NEVER),
-        SimpleNamespace(rows_for=lambda *_, trial: None),
-        rows, rows, None, None, search, Record(), lambda: None,
-    )  # fmt: skip
+    run_race(fit, known_rows(100), search, new=None)
     assert tried == [(Settings(1.0), None)]
+
+
+# -- temperature of the student, and who labels new rows -------------------------------
+
+
+def modest_rows(n=2000, seed=0):
+    """Rows, and what a student says of them that should be surer by far."""
+    rng = np.random.RandomState(seed)
+    P = rng.dirichlet([0.4, 0.4], size=n)
+    codes = (rng.random_sample(n) < P[:, 1]).astype(int)
+    rows = Rows(np.zeros((n, 1)), codes, np.full((n, 2), 0.5))
+    return rows, P, temper(P, 3.0)
+
+
+@pytest.mark.parametrize("student, tempers", [(MLPStudent(), True), (None, False)])
+def test_choice_meets_a_student_at_the_temperature_that_fits_it(student, tempers):
+    rows, P, modest = modest_rows()
+    plain = 0.5 * (log_loss_rows(P, rows.codes) + log_loss_rows(modest, rows.codes))
+    soft = Settings(0.5)
+
+    def fit(train, settings, new, *, length):
+        if settings.is_plain:  # between the modest student and the same one tempered
+            q = np.exp(-plain)
+            Q = np.where(rows.codes[:, None] == [0, 1], q[:, None], 1 - q[:, None])
+        else:
+            Q = modest
+        return SimpleNamespace(predict_proba=lambda X: Q), None
+
+    search = Search((PLAIN, soft), (), PLAIN)
+    choice = run_race(fit, rows, search, student=student)
+    assert choice.best == (soft if tempers else PLAIN)
+    expected = pytest.approx(1 / 3, rel=0.15) if tempers else 1.0
+    assert choice.student_temperature == expected
+
+
+def test_choice_seats_plain_students_that_add_to_the_teacher():
+    rows, P, _ = modest_rows()
+    rng = np.random.RandomState(1)
+    useless = rng.dirichlet([1.0, 1.0], size=len(rows))
+    wide = Settings(0.0, encoding="piecewise")
+    answers = {PLAIN: P, wide: useless, Settings(0.5): P}
+
+    def fit(train, settings, new, *, length):
+        return SimpleNamespace(predict_proba=lambda X: answers[settings]), None
+
+    search = Search((PLAIN, wide, Settings(0.5)), (), PLAIN, has_panel=True)
+    seats = run_race(fit, rows, search).seats
+    assert set(seats) == {PLAIN}  # the teacher knows nothing, and keeps its half
+    assert_allclose(seats[PLAIN], 0.5)
+    assert run_race(fit, rows, Search(search.start, (), PLAIN)).seats == {}
 
 
 # -- on which rows ---------------------------------------------------------------------

@@ -1,16 +1,22 @@
 """Never worse than labels alone, whatever the teacher; tables of unusual shape."""
 
+import pickle
+
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import make_classification
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
 from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from skdistill import DistilledClassifier, LogisticStudent, MLPStudent
+from skdistill._pace import Length
 from skdistill._record import NO_HELP
-from skdistill.soft_targets import log_loss_rows, one_hot
+from skdistill.soft_targets import log_loss_rows, one_hot, temper
 
 
 class Spoiled(ClassifierMixin, BaseEstimator):
@@ -154,7 +160,7 @@ def test_five_hundred_rows_are_chosen_on():
     assert set(small.summary_["n_rows"]) == {100}
 
 
-@pytest.mark.parametrize("effort, most", [("low", 2), ("default", 7), ("high", 14)])
+@pytest.mark.parametrize("effort, most", [("low", 2), ("default", 6), ("high", 14)])
 def test_effort_bounds_the_fits(table, effort, most):
     X, _, y, _ = table
     small = DistilledClassifier(
@@ -264,8 +270,11 @@ def test_net_learns_to_the_end_where_new_rows_are_many(n_new, to_the_end):
 def test_net_is_tried_for_fewer_steps_than_it_is_fitted(monkeypatch, table):
     X, _, y, _ = table
     taken = []
-    monkeypatch.setattr("skdistill._training.TRIAL_STEPS", 30)
-    for module in ("_training", "students._settings"):
+    trial, final = Length(1.0, 30, 30), Length(1.0, 60, 60)
+    for module in ("_race", "_training"):
+        monkeypatch.setattr(f"skdistill.{module}.TRIAL", trial)
+        monkeypatch.setattr(f"skdistill.{module}.FINAL_ROUND", final)
+    for module in ("_pace", "students._settings"):
         monkeypatch.setattr(f"skdistill.{module}.auto_steps", lambda n_rows: 90)
     fit_soft_targets = MLPStudent.fit_soft_targets
 
@@ -276,9 +285,73 @@ def test_net_is_tried_for_fewer_steps_than_it_is_fitted(monkeypatch, table):
     monkeypatch.setattr(MLPStudent, "fit_soft_targets", fit)
     teacher = ExtraTreesClassifier(10, random_state=0)
     small = DistilledClassifier(teacher, MLPStudent((8,)), random_state=0).fit(X, y)
-    # two strengths, two encodings, another alpha; then the best in full
-    assert taken[:5] == [30] * 5
-    assert set(taken[5:]) == {90}
+    # two strengths, two encodings; then the best, for longer; then in full
+    assert taken[:4] == [30] * 4
+    assert set(taken[4:6]) <= {60, 90} and taken[4] == 60
     assert small.plain_student_.n_steps_ == 90
     tried = small.summary_["metric"][small.summary_["model"] == "distilled student"]
-    assert np.count_nonzero(tried == "log_loss") == 5  # the best one's score in full
+    assert np.count_nonzero(tried == "log_loss") == 4  # the best one's last score
+
+
+def test_plain_students_label_new_rows_beside_the_teacher(monkeypatch, table):
+    X, _, y, _ = table
+    net = MLPStudent((8,), encoding="robust", max_steps=200)
+    monkeypatch.setattr("skdistill._race.weigh", lambda rows, answers: np.array([0.3]))
+    monkeypatch.setattr("skdistill._race.Race.beats", lambda self, one, other: True)
+    met = []
+    fit_soft_targets = MLPStudent.fit_soft_targets
+
+    def fit(self, X, P, **kwargs):
+        met.append((X, P))
+        return fit_soft_targets(self, X, P, **kwargs)
+
+    monkeypatch.setattr(MLPStudent, "fit_soft_targets", fit)
+    small = DistilledClassifier(
+        ExtraTreesClassifier(10, random_state=0), net, calibrate=None, random_state=0
+    ).fit(X, y)
+    X_met, P_met = met[-1]
+    new, P = X_met[len(X) :], P_met[len(X) :]
+    assert len(new) == small.n_transfer_rows_ > 0
+    teacher = small.teacher_.predict_proba(new)
+    plain = small.plain_student_.predict_proba(new)
+    assert_allclose(P, 0.7 * teacher + 0.3 * plain, atol=1e-12)
+
+
+def test_students_of_given_rows_have_no_other_teacher(monkeypatch, table):
+    X, _, y, _ = table
+
+    def weigh(rows, answers):
+        raise AssertionError("the user asked for the teacher's answers")
+
+    monkeypatch.setattr("skdistill._race.weigh", weigh)
+    DistilledClassifier(
+        ExtraTreesClassifier(10, random_state=0), MLPStudent((8,), max_steps=50),
+        random_state=0,
+    ).fit(X[:400], y[:400], X_transfer=X[400:])  # fmt: skip
+
+
+@pytest.mark.parametrize("pipeline", [False, True])
+def test_temperature_of_the_student_is_in_its_weights(monkeypatch, table, pipeline):
+    X, X_test, y, _ = table
+    student = MLPStudent((8,), encoding="robust", max_steps=100)
+    student = make_pipeline(StandardScaler(), student) if pipeline else student
+
+    def fit(T):
+        # each T stands for what held-out rows ask for; the choice is the same
+        monkeypatch.setattr("skdistill._race.Race.beats", lambda self, a, b: True)
+        monkeypatch.setattr(
+            "skdistill._race.halves_temperature", lambda P, codes, **_: (T, P)
+        )
+        teacher = ExtraTreesClassifier(10, random_state=0)
+        return DistilledClassifier(teacher, student, random_state=0).fit(X, y)
+
+    usual, modest = fit(1.0), fit(2.0)
+    assert (usual.student_temperature_, modest.student_temperature_) == (1.0, 2.0)
+    P, Q = (small.predict_proba(X_test) for small in (usual, modest))
+    assert_allclose(Q, temper(P, 2.0), rtol=1e-4, atol=1e-7)
+    again = pickle.loads(pickle.dumps(modest.student_))
+    assert_allclose(again.predict_proba(X_test), Q)
+    assert_allclose(  # the plain student stays as it is
+        modest.plain_student_.predict_proba(X_test),
+        usual.plain_student_.predict_proba(X_test),
+    )

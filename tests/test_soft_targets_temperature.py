@@ -1,9 +1,17 @@
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from skdistill.soft_targets import fit_temperature, one_hot, probability_floor, temper
+from skdistill.soft_targets import (
+    fit_temperature,
+    log_loss_rows,
+    one_hot,
+    probability_floor,
+    temper,
+)
+from skdistill.soft_targets._temperature import halves_temperature
 
 
 def draw(n_rows, n_classes, seed=0, scale=2.0):
@@ -59,3 +67,29 @@ def test_probability_floor_is_half_a_vote_of_a_forest():
     votes = np.random.default_rng(0).multinomial(50, [0.02, 0.1, 0.88], size=200)
     assert probability_floor(votes / 50) == pytest.approx(1 / 100)
     assert probability_floor(np.eye(2)) == pytest.approx(0.05)  # never above .1 / K
+
+
+def test_halves_temperature_finds_the_temperature_and_holds_out():
+    rng = np.random.RandomState(0)
+    P = rng.dirichlet([0.5, 0.5, 0.5], size=4000)
+    codes = (rng.random_sample(4000)[:, None] > P.cumsum(axis=1)).sum(axis=1)
+    T, tempered = halves_temperature(temper(P, 2.0), codes)
+    assert T == pytest.approx(0.5, rel=0.1)
+    assert_allclose(tempered, P, atol=0.05)
+    # labels of one half do not touch this half
+    other = np.array(codes)
+    other[:400:2] = (other[:400:2] + 1) % 3
+    _, changed = halves_temperature(temper(P, 2.0), other)
+    assert_allclose(changed[::2], tempered[::2])
+
+
+def test_halves_temperature_leaves_what_fits():
+    rng = np.random.RandomState(0)
+    P = rng.dirichlet([1.0, 1.0], size=60)
+    noise = rng.randint(2, size=60)  # labels that one temperature cannot explain twice
+    T, same = halves_temperature(P, noise)
+    loss = log_loss_rows(same, noise).mean()
+    assert loss <= log_loss_rows(P, noise).mean()
+    one_sided = np.where(np.arange(60) % 2 == 0, 1.0, 0.0)  # one half weighs nothing
+    T, same = halves_temperature(P, noise, sample_weight=one_sided)
+    assert T == 1.0 and same is P

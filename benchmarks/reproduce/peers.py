@@ -134,7 +134,10 @@ def measure_elsewhere(contest, peer):
             return {"failure": str(error)}
     # Read from text: columns come as str, and the classes may be numbers.
     P = P[[str(label) for label in c.classes]].to_numpy()
-    P = P / P.sum(axis=1, keepdims=True)
+    outside = int(((P < 0) | (P > 1)).any(axis=1).sum())
+    if outside:  # a student that is a regressor may say 1.15
+        cost["note"] += f"; {outside} answers outside [0, 1]"
+    P = P.clip(0, 1) / P.clip(0, 1).sum(axis=1, keepdims=True)
     cost["fit_seconds"] = round(cost["fit_seconds"], 1)
     return c.judge(P) | cost
 

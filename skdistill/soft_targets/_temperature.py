@@ -2,7 +2,12 @@
 
 import numpy as np
 
-from skdistill.soft_targets._arithmetic import log_ratios, power
+from skdistill.soft_targets._arithmetic import (
+    log_loss_rows,
+    log_ratios,
+    power,
+    temper,
+)
 
 #: Inverse temperatures between which a calibration is sought.
 POWER_BOUNDS = (1 / 20, 20.0)
@@ -35,6 +40,41 @@ def fit_temperature(P, codes, *, sample_weight=None, eps=1e-12):
     Guo et al., "On calibration of modern neural networks", ICML 2017.
     """
     return 1.0 / fit_power(log_ratios(P, eps), codes, sample_weight)
+
+
+def halves_temperature(P, codes, *, sample_weight=None):
+    """Temperature for probabilities, and what it does to rows it was not fitted on.
+
+    Parameters
+    ----------
+    P : ndarray of shape (n_samples, n_classes)
+        Probabilities of rows that their model was not fitted on.
+
+    codes : ndarray of int of shape (n_samples,)
+        Column of each row's label.
+
+    sample_weight : ndarray of shape (n_samples,), default=None
+        Weights of the rows.
+
+    Returns
+    -------
+    temperature : float
+        Fitted on all rows; 1 where the next does not have a lower log-loss.
+
+    P : ndarray of shape (n_samples, n_classes)
+        Each half of the rows (every other one) by the temperature of the other half.
+    """
+    tempered, even = np.array(P), np.arange(len(P)) % 2 == 0
+    for half in (even, ~even):
+        weight = None if sample_weight is None else sample_weight[half]
+        if not half.any() or (weight is not None and not weight.any()):
+            return 1.0, P
+        T = fit_temperature(P[half], codes[half], sample_weight=weight)
+        tempered[~half] = temper(P[~half], T)
+    gain = log_loss_rows(P, codes) - log_loss_rows(tempered, codes)
+    if np.average(gain, weights=sample_weight) <= 0:
+        return 1.0, P
+    return fit_temperature(P, codes, sample_weight=sample_weight), tempered
 
 
 def fit_power(logits, codes, weight, start=1.0):

@@ -12,7 +12,7 @@ from skdistill.students._feeding import (
     fit_student,
     takes_validation,
 )
-from skdistill.students._rules import last_step
+from skdistill.students._rules import can_temper, divide_logits, last_step
 from skdistill.students._settings import auto_steps
 
 _HOME = {
@@ -27,7 +27,9 @@ __all__ = [
     "MLPStudent",
     "NGramStudent",
     "auto_steps",
+    "can_temper",
     "check_student",
+    "divide_logits",
     "fit_on_labels",
     "fit_student",
     "last_step",

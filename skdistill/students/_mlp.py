@@ -58,8 +58,8 @@ class MLPStudent(NetStudent):
         hidden layer has fewer than 64 units overfit less and take less in proportion.
 
     batch_size : int or "auto", default="auto"
-        Rows of one gradient step. "auto" is 128, 256 from 10,000 rows and 512 from
-        100,000 rows. Up to 200 rows are always one batch.
+        Rows of one gradient step. "auto" is 128, and 256 from 10,000 rows. Up to 200
+        rows are always one batch.
 
     max_steps : int or "auto", default="auto"
         Gradient steps at most. "auto" is 300 up to 200 rows, then four times the number
@@ -420,6 +420,11 @@ class MLPStudent(NetStudent):
         self.net_ = net
 
     # -- answers -----------------------------------------------------------------------
+
+    def _divide_logits(self, temperature):
+        """Make all answers more modest (above 1) or more sure, for good."""
+        self.coefs_ = [*self.coefs_[:-1], self.coefs_[-1] / temperature]
+        self.intercepts_ = [*self.intercepts_[:-1], self.intercepts_[-1] / temperature]
 
     def _widest(self):
         return max(max(coef.shape) for coef in self.coefs_)

@@ -47,7 +47,7 @@ def resolve(student, n_rows, hidden_sizes):
     -------
     settings : Settings
     """
-    few, many = n_rows <= FEW_ROWS, n_rows >= MANY_ROWS
+    few = n_rows <= FEW_ROWS
     n_steps, batch_size = student.max_steps, student.batch_size
     decay = student.weight_decay
     if n_steps == "auto":
@@ -55,7 +55,7 @@ def resolve(student, n_rows, hidden_sizes):
     if few:
         batch_size = n_rows
     elif batch_size == "auto":
-        batch_size = 512 if many else 256 if n_rows >= 10_000 else 128
+        batch_size = 256 if n_rows >= 10_000 else 128
     if decay == "auto":
         # A prior on the weights counts less where there are more rows. Few rows take
         # one value, as repeated rows must do what weights do.

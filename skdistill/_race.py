@@ -1,0 +1,184 @@
+"""Candidates against each other: fitted on some rows, compared on others."""
+
+from dataclasses import dataclass, field, replace
+from functools import reduce
+
+import numpy as np
+
+from skdistill._pace import FINAL_ROUND, TRIAL
+from skdistill._panel import Panel, weigh
+from skdistill._training import PLAIN, Settings
+from skdistill.soft_targets._arithmetic import mean_and_se
+from skdistill.soft_targets._temperature import halves_temperature
+from skdistill.students import can_temper
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen.
+
+    Parameters
+    ----------
+    best : Settings
+        Of the student.
+
+    seats : dict of Settings to float, default={}
+        Plain students that label new rows beside the teacher, with their weights.
+
+    student_temperature : float, default=1.0
+        By which the student's answers fit held-out labels best.
+    """
+
+    best: Settings
+    seats: dict = field(default_factory=dict)
+    student_temperature: float = 1.0
+
+
+class Race:
+    """Settings, tried on the same rows.
+
+    The plain student is what others have to be better than, by a standard error of the
+    paired difference; the best with another encoding has to be better than what holds
+    by then, in the same way. Where nets were tried for fewer steps, the best (of each
+    encoding, where it is not clear which) are fitted for longer before they meet the
+    plain student.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Fits the candidates.
+
+    source : TransferSource
+        Gives the new rows that some candidates use.
+
+    train, test : Rows
+        Rows to fit on and rows to decide on.
+
+    teacher : classifier or None
+        Labels the new rows; best one that has not seen `test`.
+
+    calibration : Calibration
+        Of the teacher's probabilities.
+
+    record : Record
+        Takes the scores.
+
+    step : callable
+        Called after each fit.
+    """
+
+    def __init__(
+        self, trainer, source, train, test, *, teacher, calibration, record, step
+    ):
+        self.trainer, self.source = trainer, source
+        self.train, self.test = train, test
+        self.teacher, self.panel = teacher, Panel(calibration)
+        self.record, self.step = record, step
+        self.tempers = test.codes is not None and can_temper(trainer.make_student())
+        self.losses, self.temperatures = {}, {}
+        self.plain, self.drawn = {}, {"none": None}
+
+    def run(self, search):
+        """Fit what the search names and return the settings of lowest loss.
+
+        Parameters
+        ----------
+        search : Search
+            What to try.
+
+        Returns
+        -------
+        choice : Choice
+        """
+        has_rivals = search.n_soft > 1
+        length = TRIAL if has_rivals else FINAL_ROUND
+        for settings in search.start:
+            if settings.is_plain:
+                self.attempt(settings, length)
+        seats = self.take_seats() if search.has_panel else {}
+        for settings in search.start:
+            if not settings.is_plain:
+                self.attempt(settings, length)
+        for name, values in search.axes:
+            best = self.best_of([s for s in self.losses if not s.is_plain])
+            for value in values:
+                self.attempt(replace(best, **{name: value}), length)
+        if has_rivals:
+            for settings in self.finalists():
+                new = self.drawn[settings.transfer]
+                if self.trainer.tries_short(self.train, settings, new):
+                    self.attempt(settings, FINAL_ROUND)
+        # A teacher, which may be wrong, and more inputs have to earn their place.
+        best = self.climb(
+            [s for s in self.losses if s == PLAIN],
+            [s for s in self.losses if s != PLAIN and not s.encoding],
+            [s for s in self.losses if s.encoding],
+        )
+        return Choice(best, seats, self.temperatures.get(best, 1.0))
+
+    # -- candidates --------------------------------------------------------------------
+
+    def attempt(self, settings, length):
+        """Fit one candidate and keep its losses; again only where that takes longer."""
+        new = self.new_rows(settings.transfer)
+        if new is None:
+            settings = replace(settings, transfer="none")
+        if settings not in self.losses or length is not TRIAL:
+            student, _ = self.trainer.fit(self.train, settings, new, length=length)
+            # So many rows tell nothing of smaller probabilities, and the zeros of a
+            # single tree would drown all that does differ.
+            Q = np.maximum(student.predict_proba(self.test.X), 0.5 / len(self.train))
+            if settings.is_plain:
+                self.plain[settings] = student, Q
+            elif self.tempers:
+                self.temperatures[settings], Q = halves_temperature(
+                    Q, self.test.codes, sample_weight=self.test.weight
+                )
+            self.losses[settings] = self.test.losses(Q)
+            self.record.add(settings.name, self.test, Q, settings=settings)
+        self.step()
+
+    def new_rows(self, way):
+        """Rows from a source, drawn and labelled once; None where there are none."""
+        if way not in self.drawn:
+            self.drawn[way] = self.source.rows_for(
+                self.trainer.make_student(), self.train, self.teacher, way, self.panel,
+                trial=True,
+            )  # fmt: skip
+        return self.drawn[way]
+
+    def take_seats(self):
+        """Let plain students label new rows too, by what they add to the teacher."""
+        weights = weigh(self.test, [Q for _, Q in self.plain.values()])
+        seats = {s: w for s, w in zip(self.plain, weights, strict=True) if w > 0}
+        self.panel = self.panel.with_students(
+            (self.plain[s][0], weight) for s, weight in seats.items()
+        )
+        return seats
+
+    # -- comparisons -------------------------------------------------------------------
+
+    def best_of(self, some):
+        """Settings of the lowest mean loss."""
+        return min(some, key=lambda s: mean_and_se(self.losses[s], self.test.weight)[0])
+
+    def beats(self, one, other):
+        """Tell whether one is better than the other by a standard error."""
+        gain, se = mean_and_se(self.losses[other] - self.losses[one], self.test.weight)
+        return gain > 0 and gain >= se
+
+    def climb(self, *groups):
+        """Go from the best of one group to that of the next, where it is better."""
+        steps = [self.best_of(group) for group in groups if group]
+        return reduce(lambda best, s: s if self.beats(s, best) else best, steps)
+
+    def finalists(self):
+        """Return the best distilled settings; of each encoding where it is open."""
+        soft = [s for s in self.losses if not s.is_plain]
+        ends = [s for s in soft if not s.encoding], [s for s in soft if s.encoding]
+        if not all(ends):
+            return [self.best_of(soft)]
+        usual, wide = map(self.best_of, ends)
+        if self.beats(wide, usual):
+            return [wide]
+        return [usual, wide] if self.best_of([usual, wide]) == wide else [usual]

@@ -4,8 +4,9 @@ Teachers that remember their training rows answer to rows nearby with the label 
 they remember. Prints accuracy / log-loss on validation rows, a third of the rows that
 `benchmarks.recipe` trains on, of a net fitted on real rows and ten new ones for each:
 drawn near (a fifth of the cells, one neighbour or any of eight) or far (most cells);
-labelled by the teacher of all rows, or by one that has not seen the row that a new one
-started from, nor its neighbour. Takes about a quarter of an hour.
+labelled by the teacher of all rows, by this teacher and plain nets (the panel of the
+default recipe), or by a teacher that has not seen the row that a new one started from,
+nor its neighbour. Takes about a quarter of an hour.
 """
 
 import argparse
@@ -22,7 +23,9 @@ from benchmarks.recipe import make_teacher, rows
 from skdistill import MLPStudent
 from skdistill._compat import safe_indexing
 from skdistill._frames import concat_rows
-from skdistill.soft_targets import calibrate, log_loss_rows, mix, one_hot
+from skdistill._panel import Panel, weigh
+from skdistill._training import Rows
+from skdistill.soft_targets import calibrate, log_loss_rows
 from skdistill.transfer import MungeSampler
 
 PAIRS = (
@@ -59,14 +62,29 @@ class Lesson:
             self.teacher, self.X, self.y, cv=self.folds, method="predict_proba"
         )
         self.calibration = calibrate(P, self.y)
-        hard = one_hot(self.y, len(self.classes))
-        self.targets = mix(self.calibration(P), hard, 0.5)
+        self.known = Rows(self.X, self.y, self.calibration(P))
+        self.targets = self.known.targets(0.5)
+        self.panel = self._seat_panel()
 
-    def draw(self, sampler):
-        """Rows around all, and the answers of the teacher of all."""
+    def _seat_panel(self):
+        """Teacher and plain nets of both encodings, weighted by a fifth of the rows."""
+        parts = train_test_split(
+            np.arange(len(self.y)), test_size=0.2, stratify=self.y,
+            random_state=self.seed,
+        )  # fmt: skip
+        learnt, held = (self.known.take(part) for part in parts)
+        nets = [self._net(encoding) for encoding in ("robust", "piecewise")]
+        answers = [n.fit(learnt.X, learnt.codes).predict_proba(held.X) for n in nets]
+        weights = weigh(held, answers)
+        nets = [net.fit(self.X, self.y) for net in nets]
+        return Panel(self.calibration).with_students(zip(nets, weights, strict=True))
+
+    def draw(self, sampler, label=None):
+        """Rows around all, and the answers of the teacher of all (or of a panel)."""
         n_drawn = N_PER_ROW * len(self.y)
         X = clone(sampler).fit(self.X).sample(n_drawn, random_state=self.seed)
-        return X, self.calibration(self.teacher.predict_proba(X))
+        P = self.teacher.predict_proba(X)
+        return X, self.calibration(P) if label is None else label(X, P)
 
     def draw_unseen(self, sampler):
         """Rows around each fold's, and the answers of a teacher without the fold."""
@@ -90,8 +108,9 @@ class Lesson:
         X, P = concat_rows(self.X, X), np.concatenate([self.targets, P])
         return self._score(net.fit_soft_targets(X, P, classes=self.classes))
 
-    def _net(self):
-        return MLPStudent((64, 64), encoding=self.encoding, random_state=self.seed)
+    def _net(self, encoding=None):
+        encoding = encoding or self.encoding
+        return MLPStudent((64, 64), encoding=encoding, random_state=self.seed)
 
     def _score(self, model):
         P = model.predict_proba(self.X_val)
@@ -103,6 +122,8 @@ class Lesson:
         yield self._score(self.teacher)
         yield self.plain()
         yield from (self.learn(*self.draw(sampler)) for sampler in (NEAR, NEAR_8, FAR))
+        for sampler in (NEAR_8, FAR):
+            yield self.learn(*self.draw(sampler, self.panel))
         yield from (self.learn(*self.draw_unseen(sampler)) for sampler in (NEAR, FAR))
 
 
@@ -112,8 +133,11 @@ def main():
     parser.add_argument("--pairs", type=int, default=len(PAIRS))
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    heads = ("teacher", "plain", "near", "near, of 8", "far", "near, unseen")
-    head = "".join(f"{name:>13}" for name in (*heads, "far, unseen"))
+    heads = (
+        "teacher", "plain", "near", "of 8", "far", "of 8, panel", "far, panel",
+        "near, unseen", "far, unseen",
+    )  # fmt: skip
+    head = "".join(f"{name:>13}" for name in heads)
     print(f"{'table':<11}{'teacher':<9}{head}")
     for table, teacher, encoding in PAIRS[: arguments.pairs]:
         print(f"{table:<11}{teacher:<9}", end="", flush=True)

@@ -31,7 +31,8 @@ TABLES = {
 }
 SAMPLERS = (
     MungeSampler(),
-    MungeSampler(p=0.5, s=2.0),
+    MungeSampler(p=0.2, n_neighbors=8),
+    MungeSampler(p=0.8),
     InterpolationSampler(),
     InterpolationSampler(n_neighbors=None),
     GaussianCopulaSampler(),

@@ -74,7 +74,6 @@ class Race:
         self.train, self.test = train, test
         self.teacher, self.panel = teacher, Panel(calibration)
         self.record, self.step = record, step
-        self.tempers = test.codes is not None and can_temper(trainer.make_student())
         self.losses, self.temperatures = {}, {}
         self.plain, self.drawn = {}, {"none": None}
 
@@ -130,7 +129,11 @@ class Race:
             Q = np.maximum(student.predict_proba(self.test.X), 0.5 / len(self.train))
             if settings.is_plain:
                 self.plain[settings] = student, Q
-            elif self.tempers:
+            if (
+                settings != PLAIN
+                and self.test.codes is not None
+                and can_temper(student)
+            ):
                 self.temperatures[settings], Q = halves_temperature(
                     Q, self.test.codes, sample_weight=self.test.weight
                 )

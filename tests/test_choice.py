@@ -13,7 +13,6 @@ from skdistill._record import NO_HELP, Record
 from skdistill._training import PLAIN, Rows, Settings
 from skdistill.soft_targets import log_loss_rows, temper
 from skdistill.soft_targets._arithmetic import mean_and_se
-from skdistill.students import MLPStudent
 
 
 def plan(**changes):
@@ -110,10 +109,10 @@ def known_rows(n, n_columns=1):
     return Rows(np.zeros((n, n_columns)), np.zeros(n, dtype=int), np.full((n, 2), 0.5))
 
 
-def run_race(fit, rows, search, *, record=None, short=NEVER, new="some", student=None):
+def run_race(fit, rows, search, *, record=None, short=NEVER, new="some"):
     """Run a race on the given fits; the choice."""
     race = Race(
-        SimpleNamespace(fit=fit, make_student=lambda: student, tries_short=short),
+        SimpleNamespace(fit=fit, make_student=lambda: None, tries_short=short),
         SimpleNamespace(rows_for=lambda *_, trial: new),
         rows, rows, teacher=None, calibration=lambda P: P,
         record=record or Record(), step=lambda: None,
@@ -246,8 +245,8 @@ def modest_rows(n=2000, seed=0):
     return rows, P, temper(P, 3.0)
 
 
-@pytest.mark.parametrize("student, tempers", [(MLPStudent(), True), (None, False)])
-def test_choice_meets_a_student_at_the_temperature_that_fits_it(student, tempers):
+@pytest.mark.parametrize("tempers", [True, False])
+def test_choice_meets_a_student_at_the_temperature_that_fits_it(tempers):
     rows, P, modest = modest_rows()
     plain = 0.5 * (log_loss_rows(P, rows.codes) + log_loss_rows(modest, rows.codes))
     soft = Settings(0.5)
@@ -258,10 +257,12 @@ def test_choice_meets_a_student_at_the_temperature_that_fits_it(student, tempers
             Q = np.where(rows.codes[:, None] == [0, 1], q[:, None], 1 - q[:, None])
         else:
             Q = modest
-        return SimpleNamespace(predict_proba=lambda X: Q), None
+        student = SimpleNamespace(predict_proba=lambda X: Q)
+        if tempers:
+            student._divide_logits = None
+        return student, None
 
-    search = Search((PLAIN, soft), (), PLAIN)
-    choice = run_race(fit, rows, search, student=student)
+    choice = run_race(fit, rows, Search((PLAIN, soft), (), PLAIN))
     assert choice.best == (soft if tempers else PLAIN)
     expected = pytest.approx(1 / 3, rel=0.15) if tempers else 1.0
     assert choice.student_temperature == expected

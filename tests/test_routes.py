@@ -34,7 +34,14 @@ from sklearn.tree import (
 from sklearn.utils.fixes import parse_version
 
 from skdistill.soft_targets import kl_rows, one_hot, temper
-from skdistill.students import fit_student
+from skdistill.students import (
+    LogisticStudent,
+    MLPStudent,
+    NGramStudent,
+    can_temper,
+    divide_logits,
+    fit_student,
+)
 from skdistill.students._routes import fit_expanded
 from skdistill.students._rows import Rows
 
@@ -476,3 +483,35 @@ def test_fit_student_infinite_temperature_teaches_uniform_targets():
     inside = fitted.estimator_.predict(X)
     np.testing.assert_allclose(inside, 0.25, atol=1e-7)
     np.testing.assert_allclose(temper(P, 1e9), 0.25, atol=1e-7)
+
+
+def texts_of(X):
+    return [" ".join(f"w{j}{int(v > 0)}" for j, v in enumerate(row)) for row in X]
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize(
+    "student",
+    [
+        MLPStudent((8,), max_steps=50, random_state=0),
+        LogisticStudent(),
+        make_pipeline(StandardScaler(), LogisticStudent(encoding="piecewise")),
+        NGramStudent(max_steps=50, random_state=0),
+    ],
+)
+def test_divide_logits_is_a_temperature_of_the_answers(student, n_classes):
+    X, P = linear_truth(300, n_classes)
+    y = P.argmax(axis=1)
+    X = texts_of(X) if isinstance(student, NGramStudent) else X
+    student = clone(student).fit(X, y)
+    before, labels = student.predict_proba(X), student.predict(X)
+    assert can_temper(student) and not can_temper(LogisticRegression())
+    divide_logits(student, 2.0)
+    np.testing.assert_allclose(
+        student.predict_proba(X), temper(before, 2.0), rtol=1e-5, atol=1e-9
+    )
+    np.testing.assert_array_equal(student.predict(X), labels)
+    one = X[:1]  # and the quick way of one row
+    np.testing.assert_allclose(
+        student.predict_proba(one), temper(before[:1], 2.0), rtol=1e-5, atol=1e-9
+    )

@@ -421,11 +421,6 @@ class MLPStudent(NetStudent):
 
     # -- answers -----------------------------------------------------------------------
 
-    def _divide_logits(self, temperature):
-        """Make all answers more modest (above 1) or more sure, for good."""
-        self.coefs_ = [*self.coefs_[:-1], self.coefs_[-1] / temperature]
-        self.intercepts_ = [*self.intercepts_[:-1], self.intercepts_[-1] / temperature]
-
     def _widest(self):
         return max(max(coef.shape) for coef in self.coefs_)
 

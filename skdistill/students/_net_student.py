@@ -44,6 +44,11 @@ class NetStudent(SoftTargetClassifier):
         "verbose": ["verbose"],
     }
 
+    def _divide_logits(self, temperature):
+        """Make all answers more modest (above 1) or more sure, for good."""
+        self.coefs_ = [*self.coefs_[:-1], self.coefs_[-1] / temperature]
+        self.intercepts_ = [*self.intercepts_[:-1], self.intercepts_[-1] / temperature]
+
     @fit_context(prefer_skip_nested_validation=False)
     def fit_soft_targets(
         self, X, soft_targets, *, classes, sample_weight=None, validation=None,

@@ -9,7 +9,7 @@ FEW_ROWS = 200
 #: A stream is trained on with the settings of a table of so many rows.
 STREAM_ROWS = 5000
 
-#: From so many rows on, batches are larger and training is longer.
+#: From so many rows on training is longer.
 MANY_ROWS = 100_000
 
 

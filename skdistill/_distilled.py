@@ -166,7 +166,7 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         What `alpha`, `temperature` and `transfer` came to.
 
     student_temperature_ : float
-        What the logits of a student of ours were divided by to fit held-out labels.
+        What the logits of a net of ours were divided by to fit held-out labels.
 
     calibration_ : Calibration
         How the teacher's probabilities were calibrated: a function of them.

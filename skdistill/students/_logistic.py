@@ -231,11 +231,6 @@ class LogisticStudent(SoftTargetClassifier):
         coef, self.intercept_ = problem.original(found.x)
         self.coef_ = np.ascontiguousarray(coef.T)
 
-    def _divide_logits(self, temperature):
-        """Make all answers more modest (above 1) or more sure, for good."""
-        self.coef_ = self.coef_ / temperature
-        self.intercept_ = self.intercept_ / temperature
-
     def _widest(self):
         return max(self.coef_.shape)
 

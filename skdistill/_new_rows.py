@@ -47,7 +47,7 @@ _GAUSSIAN_PROCESSES = {"GaussianProcessRegressor", "GaussianProcessClassifier"}
 
 @dataclass(frozen=True)
 class NewRows:
-    """Rows that only the teacher labelled.
+    """Rows without labels, as the teacher (or a panel) answers them.
 
     `held` are positions of training rows for early stopping: no new row was drawn from
     them, so that a student cannot look good there by knowing their neighbours. None

@@ -8,12 +8,7 @@ from skdistill._compat import safe_indexing
 from skdistill._frames import concat_rows
 from skdistill._pace import FINAL_ROUND, TO_KEEP, TRIAL
 from skdistill.soft_targets import calibrate, kl_rows, log_loss_rows, mix, one_hot
-from skdistill.students import (
-    Feed,
-    fit_on_labels,
-    fit_student,
-    last_step,
-)
+from skdistill.students import Feed, fit_on_labels, fit_student, last_step
 
 
 @dataclass(frozen=True)

@@ -25,14 +25,14 @@ ODD = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def student():
+@pytest.fixture(scope="module", params=[(8,), ()], ids=["net", "linear"])
+def student(request):
     rng = np.random.RandomState(0)
     y = rng.randint(3, size=250)
     words = np.array(["bad", "fair", "good"])[y]
     X = [f"{word} food at table {i}, 好" for i, word in enumerate(words)]
     labels = np.array(["no", "so", "yes"])[y]
-    return NGramStudent((8,), max_steps=150, random_state=0).fit(X, labels)
+    return NGramStudent(request.param, max_steps=150, random_state=0).fit(X, labels)
 
 
 @pytest.mark.parametrize("quantize", [None, "float16", "int8"])
@@ -59,7 +59,8 @@ def test_export_rounds_the_table_with_little_change(
     whole = path.stat().st_size
     metadata = export_onnx(student, path, quantize=quantize)
     saved = whole - path.stat().st_size
-    assert saved > 0.9 * (4 - n_bytes) * student.table_.size
+    notes = 250  # names and scales that are in one file only
+    assert saved > 0.9 * (4 - n_bytes) * student.table_.size - notes
     assert metadata["quantization_loss"]["max_change"] < 0.02
 
 
@@ -101,7 +102,10 @@ def test_graph_is_plain_arithmetic_on_one_vector(student):
     session = onnxruntime.InferenceSession(model.SerializeToString())
     table, rows = rounded(student, "int8").table_, np.array([0, 3, 5])
     h = table[rows].sum(axis=0) / np.sqrt(3)
-    z = h @ rounded(student, "int8").coefs_[0] + student.intercepts_[0]
-    z = np.maximum(z, 0) @ rounded(student, "int8").coefs_[1] + student.intercepts_[1]
+    for coef, intercept in zip(
+        rounded(student, "int8").coefs_, student.intercepts_, strict=True
+    ):
+        z = h @ coef + intercept
+        h = np.maximum(z, 0)
     expected = np.exp(z) / np.exp(z).sum()
     assert_allclose(session.run(None, {"ngrams": rows})[0][0], expected, atol=1e-6)

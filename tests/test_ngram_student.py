@@ -1,4 +1,4 @@
-"""NGramStudent: trained in torch on bags of n-grams, answering from plain arrays."""
+"""NGramStudent: solved or trained on bags of n-grams, answering from plain arrays."""
 
 import copy
 import pickle
@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 import skops.io
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 from scipy.special import softmax
 from sklearn import config_context
 from sklearn.base import clone
@@ -28,6 +29,7 @@ from benchmarks.datasets import load
 from skdistill import DistilledClassifier, NGramStudent
 from skdistill.soft_targets import one_hot
 from skdistill.students import fit_student
+from skdistill.students._ngram_linear import PENALTIES, Bags, informative
 from skdistill.students._ngram_rows import (
     HashedTexts,
     check_texts,
@@ -64,8 +66,16 @@ def test_ngram_student_passes_the_common_checks(check):
 
 
 def quick(**params):
-    """Student of a few steps, for what does not depend on how well it learns."""
-    return NGramStudent(**{"max_steps": 60, "random_state": 0, **params})
+    """Linear student, as it is for two classes by default."""
+    return NGramStudent(**{"random_state": 0, **params})
+
+
+def small_net(**params):
+    """Net of a few steps, for what does not depend on how well it learns."""
+    return quick(**{"hidden_layer_sizes": (32,), "max_steps": 60, **params})
+
+
+both = pytest.mark.parametrize("make", [quick, small_net])
 
 
 def made(n_samples, seed=0):
@@ -88,17 +98,20 @@ def reviews():
 # -- how well it learns ----------------------------------------------------------------
 
 
-def test_ngram_student_comes_near_tfidf_and_logistic_regression(reviews):
+@pytest.mark.parametrize(("hidden", "margin"), [("auto", 0.0), ((32,), 0.03)])
+def test_ngram_student_comes_near_tfidf_and_logistic_regression(
+    reviews, hidden, margin
+):
     A, B, a, b = reviews
     features = make_union(
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2),
         TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), min_df=2),
     )
     linear = make_pipeline(features, LogisticRegression(C=4.0, max_iter=300)).fit(A, a)
-    student = NGramStudent(random_state=0).fit(A, a)
+    student = NGramStudent(hidden, random_state=0).fit(A, a)
     assert student.score(B, b) > linear.score(B, b) - 0.015
     ours, theirs = (log_loss(b, m.predict_proba(B)) for m in (student, linear))
-    assert ours < theirs + 0.03
+    assert ours < theirs + margin
 
 
 def test_ngram_student_learns_from_soft_targets_without_labels(reviews):
@@ -142,13 +155,83 @@ def test_ngram_student_is_the_default_for_texts_in_any_sequence(form):
     assert model.n_transfer_rows_ == len(pool)
 
 
+def test_ngram_student_is_the_solution_of_its_penalised_problem():
+    X, y = made(250)
+    P = one_hot(y, 2) * 0.7 + 0.15
+    student = quick(C=10.0).fit_soft_targets(X, P, classes=[0, 1])
+    assert (student.C_, student.net_) == (10.0, None)
+    bags = _bags_of(student, X, P)
+    factor = informative(bags)
+    A = bags.X @ sparse.diags(factor)
+    reference = LogisticRegression(C=10.0, tol=1e-8, max_iter=1000).fit(
+        sparse.vstack([A, A]), np.repeat([0, 1], 250), sample_weight=P.T.ravel()
+    )
+    assert_allclose(
+        student.predict_proba(X), reference.predict_proba(A), rtol=0, atol=2e-3
+    )
+
+
+def _bags_of(student, X, P):
+    """Bags of texts as a fit on them sees them."""
+    hashed = HashedTexts.of(X, student.encoder_)
+    counts = np.bincount(hashed.numbers)[1:]
+    return Bags(hashed.matrix(rarity(counts, len(X))), P, np.ones(len(X)))
+
+
+def test_ngram_student_answers_few_texts_as_if_they_were_many(monkeypatch):
+    X, y = made(250)
+    few = quick(C=10.0).fit(X, y)
+    monkeypatch.setattr("skdistill.students._ngram_linear.FEW_TEXTS", 10)
+    many = quick(C=10.0).fit(X, y)
+    assert_allclose(few.predict_proba(X), many.predict_proba(X), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("few", [1000, 10])
+def test_ngram_student_takes_the_penalty_that_serves_texts_held_back(few, monkeypatch):
+    monkeypatch.setattr("skdistill.students._ngram_linear.FEW_TEXTS", few)
+    monkeypatch.setattr("skdistill.students._ngram_linear.TRIAL_TEXTS", 200)
+    X, y = made(300)
+    noise = np.random.RandomState(1).randint(2, size=300)
+    sure, unsure = quick().fit(X, y), quick().fit(X, noise)
+    assert unsure.C_ <= PENALTIES[1]
+    assert sure.C_ == PENALTIES[-1]
+    # By given texts: what it learns is wrong there, or right.
+    for told, C in ((1 - y, PENALTIES[0]), (y, PENALTIES[-1])):
+        chosen = quick().fit_soft_targets(
+            X, one_hot(y, 2), classes=[0, 1], validation=(X, one_hot(told, 2))
+        )
+        assert chosen.C_ == C
+
+
+def test_ngram_student_is_linear_for_few_classes_and_a_net_for_many():
+    X, y = made(60)
+    assert quick().fit(X, y).table_.shape[1] == 1
+    three = quick().fit(X, np.arange(60) % 3)
+    assert (three.table_.shape[1], len(three.coefs_)) == (3, 1)
+    net = quick(embedding_size=2, max_steps=60).fit(X, np.arange(60) % 3)
+    assert (net.table_.shape[1], len(net.coefs_), net.C_) == (2, 2, None)
+    assert quick(hidden_layer_sizes=(), embedding_size=2).fit(
+        X, np.arange(60) % 3
+    ).table_.shape[1] == 3  # fmt: skip
+
+
+def test_informative_is_about_how_far_answers_are_from_the_mean():
+    X = sparse.csr_matrix(np.array([[1.0, 1, 0], [1, 0, 1], [1, 1, 0], [1, 0, 1]]))
+    P = np.array([[1.0, 0, 0], [0.2, 0.8, 0], [1.0, 0, 0], [0.2, 0.8, 0]])
+    factor = informative(Bags(X, P, np.ones(4)))
+    assert factor[0] == 0 and (factor[1:] > 0).all()
+    assert_allclose(np.mean(factor**2), 1)
+    same = informative(Bags(X, np.full((4, 2), 0.5), np.ones(4)))
+    assert_array_equal(same, 1)
+
+
 def test_ngram_student_stops_early():
     X, y = made(400)
-    student = NGramStudent(random_state=0).fit(X, y)
+    student = NGramStudent((32,), random_state=0).fit(X, y)
     assert {"valid_loss", "step"} <= set(student.net_.history[-1])
     # What it learns makes the answers to these texts worse from the first step on.
     against = (X, one_hot(1 - y, 2))
-    stopped = NGramStudent(patience=20, random_state=0).fit_soft_targets(
+    stopped = NGramStudent((32,), patience=20, random_state=0).fit_soft_targets(
         X, one_hot(y, 2), classes=[0, 1], validation=against
     )
     assert 20 <= stopped.n_steps_ < 60
@@ -158,7 +241,7 @@ def test_ngram_student_keeps_the_weights_of_the_lowest_loss_on_given_rows():
     X, y = made(300)
     more, z = made(100, seed=1)
     P = one_hot(z, 2) * 0.8 + 0.1
-    student = quick(max_steps=300).fit_soft_targets(
+    student = small_net(max_steps=300).fit_soft_targets(
         X, one_hot(y, 2), classes=[0, 1], validation=(more, P)
     )
     loss = -np.mean(np.sum(P * student.predict_log_proba(more), axis=1))
@@ -168,9 +251,10 @@ def test_ngram_student_keeps_the_weights_of_the_lowest_loss_on_given_rows():
 # -- invariants ------------------------------------------------------------------------
 
 
-def test_ngram_student_answers_as_its_arrays_say():
+@pytest.mark.parametrize("hidden", [(8, 4), ()])
+def test_ngram_student_answers_as_its_arrays_say(hidden):
     X, y = made(300)
-    student = quick(hidden_layer_sizes=(8, 4)).fit(X, y)
+    student = small_net(hidden_layer_sizes=hidden).fit(X, y)
     text = "Good food, at last"
     rows = student.encoder_.rows(text)
     h = student.table_[rows].astype(np.float64).sum(axis=0) / np.sqrt(len(rows))
@@ -181,44 +265,51 @@ def test_ngram_student_answers_as_its_arrays_say():
     assert_allclose(student.decision_function([text])[0], z[1] - z[0], atol=1e-5)
 
 
-def test_ngram_student_weighing_is_repeating():
+@both
+def test_ngram_student_weighing_is_repeating(make):
     X, y = made(30)
     weight = np.random.RandomState(0).randint(0, 4, size=30)
     again = [text for text, n in zip(X, weight, strict=True) for _ in range(n)]
-    weighed = quick().fit(X, y, sample_weight=weight)
-    repeated = quick().fit(again, np.repeat(y, weight))
+    weighed = make().fit(X, y, sample_weight=weight)
+    repeated = make().fit(again, np.repeat(y, weight))
     assert_allclose(weighed.predict_proba(X), repeated.predict_proba(X), rtol=1e-7)
 
 
-def test_ngram_student_does_not_mind_the_scale_of_weights_or_the_order_of_few_rows():
+@both
+def test_ngram_student_does_not_mind_scale_of_weights_or_order_of_few_rows(make):
     X, y = made(30)
-    P = quick().fit(X, y).predict_proba(X)
-    scaled = quick().fit(X, y, sample_weight=np.full(30, 7.0))
+    P = make().fit(X, y).predict_proba(X)
+    scaled = make().fit(X, y, sample_weight=np.full(30, 7.0))
     assert_allclose(scaled.predict_proba(X), P, rtol=1e-7)
-    turned = quick().fit(X[::-1], y[::-1])
+    turned = make().fit(X[::-1], y[::-1])
     assert_allclose(turned.predict_proba(X), P, rtol=1e-7)
 
 
 @pytest.mark.parametrize("n_samples", [40, 300])
 def test_ngram_student_is_the_same_with_the_same_seed(n_samples):
     X, y = made(n_samples)
-    first = quick().fit(X, y).predict_proba(X)
-    assert_array_equal(quick().fit(X, y).predict_proba(X), first)
-    assert np.abs(quick(random_state=1).fit(X, y).predict_proba(X) - first).max() > 0
+    linear = quick().fit(X, y).predict_proba(X)
+    assert_array_equal(quick().fit(X, y).predict_proba(X), linear)
+    first = small_net().fit(X, y).predict_proba(X)
+    assert_array_equal(small_net().fit(X, y).predict_proba(X), first)
+    other = small_net(random_state=1).fit(X, y).predict_proba(X)
+    assert np.abs(other - first).max() > 0
 
 
-def test_ngram_student_labels_are_only_names():
+@both
+def test_ngram_student_labels_are_only_names(make):
     X, y = made(40)
-    P = quick().fit(X, y).predict_proba(X)
-    named = quick().fit(X, np.array(["no", "yes"])[y])
+    P = make().fit(X, y).predict_proba(X)
+    named = make().fit(X, np.array(["no", "yes"])[y])
     assert named.classes_.tolist() == ["no", "yes"]
     assert_array_equal(named.predict_proba(X), P)
 
 
-def test_ngram_student_on_one_hot_targets_is_the_fit_on_labels():
+@both
+def test_ngram_student_on_one_hot_targets_is_the_fit_on_labels(make):
     X, y = made(300)
-    soft = quick().fit_soft_targets(X, one_hot(y, 2), classes=[0, 1])
-    assert_array_equal(soft.predict_proba(X), quick().fit(X, y).predict_proba(X))
+    soft = make().fit_soft_targets(X, one_hot(y, 2), classes=[0, 1])
+    assert_array_equal(soft.predict_proba(X), make().fit(X, y).predict_proba(X))
 
 
 def test_ngram_student_learns_tempered_targets_at_temperature_1():
@@ -227,14 +318,15 @@ def test_ngram_student_learns_tempered_targets_at_temperature_1():
     P[:, 1] = np.where([("good" in x or "fine" in x) for x in X], 0.9, 0.1)
     P[:, 0] = 1 - P[:, 1]
     flat = np.sqrt(P) / np.sqrt(P).sum(axis=1, keepdims=True)
-    student = NGramStudent(max_steps=600, weight_decay=0.0, random_state=0)
-    student.fit_soft_targets(X, flat, classes=[0, 1], temperature=2.0)
-    assert np.abs(student.predict_proba(X) - P).mean() < 0.05
+    for student in (quick(), small_net(max_steps=600, weight_decay=0.0)):
+        student.fit_soft_targets(X, flat, classes=[0, 1], temperature=2.0)
+        assert np.abs(student.predict_proba(X) - P).mean() < 0.05
 
 
-def test_ngram_student_gives_a_text_the_same_answer_alone_and_among_others():
+@both
+def test_ngram_student_gives_a_text_the_same_answer_alone_and_among_others(make):
     X, y = made(300)
-    student = quick().fit(X, y)
+    student = make().fit(X, y)
     texts = X[:20] + ODD
     P = student.predict_proba(texts)
     alone = np.vstack([student.predict_proba([text]) for text in texts])
@@ -251,9 +343,10 @@ def test_ngram_student_answers_in_blocks(monkeypatch):
     assert_allclose(student.predict_proba(X), P, rtol=1e-12)
 
 
-def test_ngram_student_passes_over_what_it_never_met():
+@both
+def test_ngram_student_passes_over_what_it_never_met(make):
     X, y = made(300)
-    student = quick().fit(X, y)
+    student = make().fit(X, y)
     assert_array_equal(
         student.predict_proba(["good unheardof"]), student.predict_proba(["good"])
     )
@@ -374,6 +467,8 @@ def test_ngram_student_refuses_wrong_targets():
         ({"word_ngrams": 9}, "word_ngrams"),
         ({"n_buckets": 0}, "n_buckets"),
         ({"hidden_layer_sizes": (0,)}, "hidden_layer_sizes"),
+        ({"hidden_layer_sizes": "none"}, "hidden_layer_sizes"),
+        ({"C": 0.0}, "C"),
     ],
 )
 def test_ngram_student_refuses_wrong_settings(params, message):
@@ -400,8 +495,9 @@ def test_ngram_student_is_not_fitted_after_a_fit_that_failed():
         student.predict(TEXTS)
 
 
-def test_ngram_student_clones_and_copies():
-    student = quick(embedding_size=4).fit(TEXTS, [1, 1, 0, 0])
+@both
+def test_ngram_student_clones_and_copies(make):
+    student = make(embedding_size=4).fit(TEXTS, [1, 1, 0, 0])
     assert clone(student).get_params() == student.get_params()
     P = student.predict_proba(TEXTS)
     assert_array_equal(copy.deepcopy(student).predict_proba(TEXTS), P)
@@ -410,20 +506,21 @@ def test_ngram_student_clones_and_copies():
 
 def test_ngram_student_is_searched_and_piped():
     X, y = made(60)
-    search = GridSearchCV(quick(), {"embedding_size": [2, 8]}, cv=2, n_jobs=2)
+    search = GridSearchCV(quick(), {"n_buckets": [20, 8000]}, cv=2, n_jobs=2)
     assert search.fit(X, y).best_score_ > 0.6
     pipe = make_pipeline(quick()).fit(X, y)
     assert pipe.predict(["good", "bad"]).tolist() == [1, 0]
     with config_context(enable_metadata_routing=True):
         asked = quick().set_fit_request(sample_weight=True)
         asked.set_score_request(sample_weight=False)
-        GridSearchCV(asked, {"embedding_size": [2]}, cv=2).fit(
+        GridSearchCV(asked, {"n_buckets": [20]}, cv=2).fit(
             X, y, sample_weight=np.ones(60)
         )
 
 
-def test_ngram_student_answers_without_torch_from_a_pickle(tmp_path):
-    student = quick().fit(TEXTS, [1, 1, 0, 0])
+@both
+def test_ngram_student_answers_without_torch_from_a_pickle(make, tmp_path):
+    student = make().fit(TEXTS, [1, 1, 0, 0])
     path = tmp_path / "student.pkl"
     path.write_bytes(pickle.dumps(student))
     code = (
@@ -437,8 +534,9 @@ def test_ngram_student_answers_without_torch_from_a_pickle(tmp_path):
     assert out.stdout.strip() == f"{student.predict(TEXTS).tolist()} False"
 
 
-def test_ngram_student_survives_skops():
-    student = quick().fit(TEXTS, [1, 1, 0, 0])
+@both
+def test_ngram_student_survives_skops(make):
+    student = make().fit(TEXTS, [1, 1, 0, 0])
     data = skops.io.dumps(student)
     trusted = skops.io.get_untrusted_types(data=data)
     assert trusted == [
@@ -450,7 +548,7 @@ def test_ngram_student_survives_skops():
 
 def test_ngram_student_lets_go_of_the_texts_it_was_trained_on():
     X, y = made(300)
-    net = quick().fit(X, y).net_
+    net = small_net().fit(X, y).net_
     assert net.module_.bags is None
     assert net.train_split is None
     assert net.history[-1]["step"] == 60
@@ -464,7 +562,7 @@ def test_ngram_student_calls_back():
             seen.append(net.history[-1]["train_loss"])
 
     X, y = made(300)
-    quick(callbacks=[Watch()]).fit(X, y)
+    small_net(callbacks=[Watch()]).fit(X, y)
     assert len(seen) > 1 and seen[-1] < seen[0]
 
 
@@ -494,7 +592,7 @@ def test_choose_buckets_keeps_what_most_texts_have():
 
 def test_hashed_texts_matrix_divides_by_the_root_of_their_length():
     hashed = HashedTexts(np.array([0, 1, 2, 3, 0]), np.array([0, 4, 5]))
-    matrix = hashed.matrix(np.array([1.0, 2, 3, 4]), np.float64)
+    matrix = hashed.matrix(np.array([1.0, 2, 3, 4]))
     assert_allclose(matrix.toarray(), [[0.5, 1, 1.5, 2], [1, 0, 0, 0]])
 
 

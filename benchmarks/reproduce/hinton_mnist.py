@@ -176,13 +176,11 @@ class Lesson:
         """Teacher's probabilities of the images as they are."""
         return self.ask(self.X)
 
-    @cached_property
-    def with_moved(self):
-        """Images as they are and moved, with the teacher's probabilities of all."""
+    def moved(self, n_copies):
+        """Images as they are, and copies moved by up to two pixels."""
         rng = np.random.default_rng(self.seed)
-        moved = [shift(self.X, rng) for _ in range(self.sizes.n_copies)]
-        P = [self.targets, *map(self.ask, moved)]
-        return np.concatenate([self.X, *moved]), np.concatenate(P)
+        copies = [shift(self.X, rng) for _ in range(n_copies)]
+        return np.concatenate([self.X, *copies])
 
     def wrong(self, P):
         """Tell of each test image whether its digit is missed."""
@@ -245,24 +243,23 @@ def measure_teacher(lesson):
     return {"errors": int(lesson.wrong(lesson.ask(lesson.X_test)).sum())}
 
 
-def measure_plain(lesson, kind, hidden):
+def measure_plain(lesson, kind, hidden, n_copies=0, n_times=1):
     """Errors of a student on labels: soft targets that are 0 and 1."""
     lesson = lesson()
-    small = distil(
-        lesson, kind, hidden, lesson.X, one_hot(lesson.y, len(DIGITS)), 1.0,
-        lesson.sizes.student_passes,
-    )  # fmt: skip
-    return {"errors": int(lesson.wrong(small.predict_proba(lesson.X_test)).sum())}
+    P = np.tile(one_hot(lesson.y, len(DIGITS)), (n_copies + 1, 1))
+    return _errors(lesson, kind, hidden, lesson.moved(n_copies), P, 1.0, n_times)
 
 
-def measure_distilled(lesson, kind, hidden, temperature, moved=False):
-    """Errors of a student on soft targets.
-
-    With `moved`, on moved images too, and three times as long.
-    """
+def measure_distilled(lesson, kind, hidden, temperature, n_copies=0, n_times=1):
+    """Errors of a student on soft targets, of moved copies of the images too."""
     lesson = lesson()
-    X, P = lesson.with_moved if moved else (lesson.X, lesson.targets)
-    n_passes = lesson.sizes.student_passes * (3 if moved else 1)
+    X = lesson.moved(n_copies)
+    P = np.concatenate([lesson.ask(part) for part in np.array_split(X, n_copies + 1)])
+    return _errors(lesson, kind, hidden, X, P, temperature, n_times)
+
+
+def _errors(lesson, kind, hidden, X, P, temperature, n_times):
+    n_passes = n_times * lesson.sizes.student_passes
     small = distil(lesson, kind, hidden, X, P, temperature, n_passes)
     return {"errors": int(lesson.wrong(small.predict_proba(lesson.X_test)).sum())}
 
@@ -321,7 +318,8 @@ def list_units(n_seeds, smoke):
         yield unit(None, None, "teacher", measure_teacher)
         yield unit("net", wide, "plain", measure_plain)
         yield unit("net", wide, "T = 20", measure_distilled, 20.0)
-        yield unit("net", wide, "T = 20, moved images", measure_distilled, 20.0, True)
+        few = sizes.n_copies, 3
+        yield unit("net", wide, "T = 20, moved images", measure_distilled, 20.0, *few)
         no_three = tuple(np.delete(DIGITS, 3))
         yield unit("net", wide, "T = 20, no threes", measure_omitted, 20.0, no_three)
         yield unit("net", narrow, "plain", measure_plain)
@@ -335,6 +333,11 @@ def list_units(n_seeds, smoke):
         yield unit("MLPStudent", wide, "plain", measure_plain)
         for T in (20.0, 1.0):
             yield unit("MLPStudent", wide, f"T = {T:g}", measure_distilled, T)
+        many = 2 * sizes.n_copies, 9
+        yield unit("net", wide, "plain, moved images", measure_plain, *few)
+        yield unit("net", wide, "T = 4, moved images", measure_distilled, 4.0, *few)
+        yield unit("net", wide, "T = 4, moved, longer", measure_distilled, 4.0, *many)
+        yield unit("net", wide, "plain, moved, longer", measure_plain, *many)
 
 
 def _name(hidden):

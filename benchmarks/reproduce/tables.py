@@ -116,7 +116,12 @@ def hinton_errors():
     for student, setting in (
         ("net 800-800", "plain"),
         ("net 800-800", "T = 20"),
+        ("net 800-800", "T = 4"),
+        ("net 800-800", "plain, moved images"),
         ("net 800-800", "T = 20, moved images"),
+        ("net 800-800", "T = 4, moved images"),
+        ("net 800-800", "plain, moved, longer"),
+        ("net 800-800", "T = 4, moved, longer"),
         ("MLPStudent 800-800", "plain"),
         ("MLPStudent 800-800", "T = 1"),
         ("MLPStudent 800-800", "T = 20"),

@@ -23,7 +23,11 @@ class NGram:
 
     def time_fit(self, cache):
         one_thread()
-        NGramStudent(max_steps=100, random_state=0).fit(self.X, self.y)
+        NGramStudent(random_state=0).fit(self.X, self.y)
+
+    def time_fit_net(self, cache):
+        one_thread()
+        NGramStudent((32,), max_steps=100, random_state=0).fit(self.X, self.y)
 
     def time_one_text(self, cache):
         self.student.predict_proba(self.X[:1])

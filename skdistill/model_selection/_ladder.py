@@ -208,7 +208,9 @@ def _for_text(seed):
     )
     nets = {f"{few}, {DIRECTIONS} directions, net, 32": net}
     for n in BUCKETS:
-        nets[f"{n:,} n-grams, net"] = NGramStudent(n_buckets=n, random_state=seed)
+        size = {"n_buckets": n, "random_state": seed}
+        linear[f"{n:,} n-grams, logistic"] = NGramStudent((), **size)
+        nets[f"{n:,} n-grams, net"] = NGramStudent((32,), **size)
     return {"linear": linear, "net": nets}
 
 

@@ -204,32 +204,21 @@ class LogisticStudent(SoftTargetClassifier):
         keep = weight > 0
         if not keep.all():
             X, P, weight = X[np.flatnonzero(keep)], P[keep], weight[keep]
-        problem = _Problem.of(X, P, weight, self.C, self.fit_intercept)
-        found = minimize(
-            problem.loss_and_gradient,
-            problem.start(),
-            jac=True,
-            method="L-BFGS-B",
-            options={
-                "maxiter": self.max_iter,
-                "maxfun": 20 * self.max_iter,
-                "gtol": self.tol,
-                "ftol": 0.0,
-                "maxcor": 20,
-            },
-        )
-        gradient = np.abs(found.jac).max()
-        if found.status == 1 and gradient > max(self.tol, WORTH_A_WARNING):
+        found = solve_logistic(
+            X, P, weight, self.C,
+            fit_intercept=self.fit_intercept, tol=self.tol, max_iter=self.max_iter,
+        )  # fmt: skip
+        if found.is_cut and found.gradient > max(self.tol, WORTH_A_WARNING):
             warnings.warn(
                 f"LogisticStudent stopped after max_iter={self.max_iter!r} iterations "
-                f"with a gradient of {gradient:.1e}, above tol="
+                f"with a gradient of {found.gradient:.1e}, above tol="
                 f"{self.tol!r}. Raise max_iter, or lower C.",
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        self.n_iter_ = max(1, int(found.nit))
-        coef, self.intercept_ = problem.original(found.x)
-        self.coef_ = np.ascontiguousarray(coef.T)
+        self.n_iter_ = found.n_iter
+        self.intercept_ = found.intercept
+        self.coef_ = np.ascontiguousarray(found.coef.T)
 
     def _widest(self):
         return max(self.coef_.shape)
@@ -259,6 +248,68 @@ class LogisticStudent(SoftTargetClassifier):
 
 
 # -- problem ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Weights of a penalised logistic regression, and how the solver came to them."""
+
+    coef: np.ndarray  # (n_columns, n_logits)
+    intercept: np.ndarray | int  # (n_logits,); 0 without an intercept
+    n_iter: int
+    gradient: float  # largest magnitude
+    is_cut: bool  # whether max_iter ended it
+
+
+def solve_logistic(X, P, weight, C, *, fit_intercept=True, tol, max_iter, memory=20):
+    """Minimise soft cross-entropy with an L2 penalty, by L-BFGS.
+
+    Parameters
+    ----------
+    X : {ndarray, CSR matrix} of shape (n_samples, n_columns)
+
+    P : ndarray of shape (n_samples, n_classes)
+        Soft targets.
+
+    weight : ndarray of shape (n_samples,)
+        Above 0.
+
+    C : float
+        Inverse strength of the penalty, for the sum of losses.
+
+    fit_intercept : bool, default=True
+
+    tol : float
+        Largest magnitude of the gradient, per unit of weight, at the end.
+
+    max_iter : int
+
+    memory : int, default=20
+        Steps that the solver remembers.
+
+    Returns
+    -------
+    solution : Solution
+        With one logit for two classes, else with one for each.
+    """
+    problem = _Problem.of(X, P, weight, C, fit_intercept)
+    found = minimize(
+        problem.loss_and_gradient,
+        problem.start(),
+        jac=True,
+        method="L-BFGS-B",
+        options={
+            "maxiter": max_iter,
+            "maxfun": 20 * max_iter,
+            "gtol": tol,
+            "ftol": 0.0,
+            "maxcor": memory,
+        },
+    )
+    coef, intercept = problem.original(found.x)
+    gradient = float(np.abs(found.jac).max())
+    n_iter = max(1, int(found.nit))
+    return Solution(coef, intercept, n_iter, gradient, found.status == 1)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """NGramStudent: a classifier of texts by hashed n-grams, small enough to ship."""
 
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 from scipy import sparse
@@ -12,6 +12,7 @@ from skdistill._ngrams import NGramEncoder
 from skdistill.students._base import _ABSENT
 from skdistill.students._layers import check_hidden_sizes, draw_layers
 from skdistill.students._net_student import NetStudent, run_layers
+from skdistill.students._ngram_linear import Bags, fit_logits
 from skdistill.students._ngram_rows import (
     HashedTexts,
     check_texts,
@@ -36,28 +37,33 @@ class NGramStudent(NetStudent):
 
     A text is the set of its words, of runs of words, and of runs of characters within
     words. Each is hashed to a bucket, and the buckets that most training texts fall
-    upon get a row in a table of embeddings. The rows of a text are added up, divided by
-    the square root of their number, and go through a small net [1]_ [2]_. No language
-    is assumed: ideographs and kana count as words, accents are composed, case is
-    folded, and runs of characters serve languages that inflect.
+    upon get a row in a table. The rows of a text are added up and divided by the square
+    root of their number. No language is assumed: ideographs and kana count as words,
+    accents are composed, case is folded, and runs of characters serve languages that
+    inflect.
 
-    Training runs in torch, through a skorch net, on the CPU: AdamW with warm-up and
-    cosine, averaged weights, and an early stop on texts held back. The fitted student
-    is plain arrays and answers without torch.
+    For a few classes a row holds a logit for each class, and the sum is the answer: a
+    logistic regression, solved to its optimum, in which n-grams that tell classes apart
+    are penalised less [3]_. For many classes a row is an embedding, and a small net
+    answers [1]_ [2]_. It is trained in torch, through skorch, on the CPU: AdamW with
+    warm-up and cosine, averaged weights, and an early stop on texts held back. The
+    fitted student is plain arrays and answers without torch.
 
     Parameters
     ----------
-    hidden_layer_sizes : array-like of int, default=(32,)
-        Number of units of each hidden layer (ReLU) behind the table. Empty means a
-        linear model of the embeddings.
+    hidden_layer_sizes : array-like of int or "auto", default="auto"
+        Number of units of each hidden layer (ReLU) behind the table. Empty means the
+        linear student, whose rows are logits. "auto" is that up to `embedding_size`
+        classes, and (32,) for more.
 
     embedding_size : int, default=16
-        Numbers in a row of the table.
+        Numbers in a row of the table of a net. A row of a linear student has one for
+        two classes, and else one for each class.
 
     n_buckets : int, default=65536
-        Rows of the table at most. With ``quantize="int8"`` an exported student takes
-        about ``n_buckets * (embedding_size + 3)`` bytes, fewer where the training texts
-        have fewer n-grams.
+        Rows of the table at most. With ``quantize="int8"`` an exported student takes a
+        byte for each number, and about three for each row besides; fewer where the
+        training texts have fewer n-grams.
 
     word_ngrams : int, default=2
         Longest run of words, 5 at most.
@@ -69,6 +75,13 @@ class NGramStudent(NetStudent):
     min_texts : int or "auto", default="auto"
         Distinct training texts that an n-gram must occur in to get a row. "auto" is 1
         up to 200 texts, and 2 from there.
+
+    C : float or "auto", default="auto"
+        Inverse strength of the L2 penalty of a linear student, for the sum of the
+        losses of the texts. "auto" tries powers of about 3 on texts held back: one
+        part in five after the other up to 1,000 texts, `validation_fraction` of more,
+        or those of `validation`; it learns from all texts in the end. The parameters
+        below are those of a net, but for `validation_fraction` and `random_state`.
 
     learning_rate : float, default=0.002
         Highest learning rate of AdamW; a third of it for the table.
@@ -117,22 +130,25 @@ class NGramStudent(NetStudent):
     encoder_ : NGramEncoder
         Turns a text into the numbers of its rows.
 
-    table_ : ndarray of float32 of shape (n_rows, embedding_size)
-        Embeddings. The first belongs to every text.
+    table_ : ndarray of float32 of shape (n_rows, n_numbers)
+        Embeddings, or logits of a linear student. The first belongs to every text.
 
     coefs_, intercepts_ : list of ndarray
         Weights (n_in, n_out) and intercepts (n_out,) of each layer, float64.
 
-    net_ : BagStudentNet
-        The skorch net of the last fit, with its `history`. It is left out of pickles
-        and copies.
+    C_ : float or None
+        The inverse penalty of a linear student.
+
+    net_ : BagStudentNet or None
+        The skorch net of the last fit, with its `history`; None for a linear student.
+        It is left out of pickles and copies.
 
     n_steps_ : int
-        Gradient steps taken.
+        Gradient steps taken, or iterations of a linear student's solver (L-BFGS).
 
     See Also
     --------
-    LogisticStudent : Behind a TfidfVectorizer the linear student of texts.
+    LogisticStudent : Behind a TfidfVectorizer the linear student of counted words.
 
     Notes
     -----
@@ -145,6 +161,8 @@ class NGramStudent(NetStudent):
        classification", EACL 2017.
     .. [2] Ye, Khabsa, Lewis, Wang, Ren, Jaech, "Sparse distillation: speeding up text
        classification by using bigger student models", NAACL 2022.
+    .. [3] Wang, Manning, "Baselines and bigrams: simple, good sentiment and topic
+       classification", ACL 2012.
 
     Examples
     --------
@@ -158,29 +176,32 @@ class NGramStudent(NetStudent):
     On soft targets, one probability for each class:
 
     >>> P = student.predict_proba(X)
-    >>> small = NGramStudent(embedding_size=4, random_state=0)
+    >>> small = NGramStudent((8,), embedding_size=4, random_state=0)
     >>> small.fit_soft_targets(X, P, classes=[0, 1]).predict(["a good tea"])
     array([1])
     """
 
     _parameter_constraints: dict = {
         **NetStudent._parameter_constraints,
+        "hidden_layer_sizes": [StrOptions({"auto"}), "array-like"],
         "embedding_size": [Interval(Integral, 1, None, closed="left")],
         "n_buckets": [Interval(Integral, 1, 1 << 22, closed="both")],
         "word_ngrams": [Interval(Integral, 1, 5, closed="both")],
         "char_ngrams": [tuple, list, None],
         "min_texts": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "C": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
     }
 
     def __init__(
         self,
-        hidden_layer_sizes=(32,),
+        hidden_layer_sizes="auto",
         *,
         embedding_size=16,
         n_buckets=65536,
         word_ngrams=2,
         char_ngrams=(3, 5),
         min_texts="auto",
+        C="auto",
         learning_rate=0.002,
         weight_decay="auto",
         batch_size="auto",
@@ -199,6 +220,7 @@ class NGramStudent(NetStudent):
         self.word_ngrams = word_ngrams
         self.char_ngrams = char_ngrams
         self.min_texts = min_texts
+        self.C = C
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.batch_size = batch_size
@@ -236,8 +258,10 @@ class NGramStudent(NetStudent):
 
     def _fit_checked(self, X, P, weight, classes, validation=None, temperature=1.0):
         settings = open_settings(self.word_ngrams, self.char_ngrams)
+        hidden_sizes = self._hidden_sizes(len(classes))
         texts, P, weight = merge_texts(X, P, weight)
         few = len(texts) <= FEW_ROWS
+        held = None
         if validation is not None:
             validation = self._check_validation(validation, len(classes))
         # The table: which n-grams have a row, and how much each says by itself.
@@ -246,36 +270,63 @@ class NGramStudent(NetStudent):
         buckets, counts = choose_buckets(hashed, least, self.n_buckets)
         factor = rarity(counts, len(texts))
         encoder = closed_encoder(settings, buckets)
-        dtype = np.float64 if few else np.float32
-        bags = hashed.with_rows(buckets).matrix(factor, dtype)
+        start = Bags(hashed.with_rows(buckets).matrix(factor), P, weight)
         del hashed
-
-        # What is trained on, and what is held back.
-        rng = check_random_state(self.random_state)
-        rows, held = _numbered(P, weight, 0, dtype), None
-        if validation is None:
-            rows, held = self._set_aside(rows, few, rng)
-        elif self.early_stopping:
+        if validation is not None:
             more, P, weight = merge_texts(*validation)
-            held = _numbered(P, weight, len(texts), dtype)
-            more = HashedTexts.of(more, encoder).matrix(factor, dtype)
-            bags = sparse.vstack([bags, more], format="csr")
-        self._train(bags, factor, rows, held, few, temperature, rng)
+            held = Bags(HashedTexts.of(more, encoder).matrix(factor), P, weight)
+
+        rng = check_random_state(self.random_state)
+        if hidden_sizes:
+            table = self._train(start, held, hidden_sizes, few, temperature, rng)
+        else:
+            table = self._solve(start, held, temperature, rng)
+        # What an n-gram says by itself is folded into its row.
+        self.table_ = (table * factor[:, np.newaxis]).astype(np.float32)
         self.encoder_ = encoder
         self.classes_ = classes
         self._quick_width = -1  # marks the end of a fit; see the base class
         return self
 
-    def _train(self, bags, factor, rows, held, few, temperature, rng):
+    def _hidden_sizes(self, n_classes):
+        if isinstance(self.hidden_layer_sizes, str):
+            return [] if n_classes <= self.embedding_size else [32]
+        return check_hidden_sizes(self.hidden_layer_sizes)
+
+    def _solve(self, start, held, temperature, rng):
+        """Fit a linear student; return its table."""
+        logits = fit_logits(
+            start, self.C, held=held, fraction=self.validation_fraction, rng=rng
+        )
+        # Two classes have one column: half of it is for the second, half against
+        # the first.
+        n_logits = logits.table.shape[1]
+        spread = np.array([[-0.5, 0.5]]) if n_logits == 1 else np.eye(n_logits)
+        self.coefs_ = [temperature * spread]
+        self.intercepts_ = [temperature * (logits.intercept @ spread)]
+        self.C_, self.n_steps_, self.net_ = logits.C, logits.n_iter, None
+        return logits.table
+
+    def _train(self, start, held, hidden_sizes, few, temperature, rng):
+        """Train a net; return its table."""
         from skdistill.students import _ngram_net
         from skdistill.students._torch import Plan, bounded_threads
 
+        # What is trained on, and what is held back.
+        bags, dtype = start.X, np.float64 if few else np.float32
+        rows = _numbered(start, 0, dtype)
+        if held is None:
+            rows, held = self._set_aside(rows, few, rng)
+        elif self.early_stopping:
+            bags = sparse.vstack([bags, held.X], format="csr")
+            held = _numbered(held, len(start.P), dtype)
+        else:
+            held = None
         n_texts, n_in = len(rows.X), self.embedding_size
         settings = self._resolve(n_texts, few)
         n_steps, batch_size = settings.n_steps, settings.batch_size
-        table = rng.uniform(-SPREAD, SPREAD, size=(len(factor), n_in))
-        sizes = [n_in, *check_hidden_sizes(self.hidden_layer_sizes)]
-        sizes.append(rows.target.shape[1])
+        table = rng.uniform(-SPREAD, SPREAD, size=(bags.shape[1], n_in))
+        sizes = [n_in, *hidden_sizes, rows.target.shape[1]]
         coefs, intercepts = draw_layers(sizes, "relu", rows.target, temperature, rng)
         plan = Plan(
             n_steps=n_steps,
@@ -287,17 +338,15 @@ class NGramStudent(NetStudent):
         )
         with bounded_threads(0):
             net = _ngram_net.train(
-                bags, table, coefs, intercepts, rows, held,
+                bags.astype(dtype), table, coefs, intercepts, rows, held,
                 plan=plan, lr=self.learning_rate, batch_size=batch_size,
                 weight_decay=(settings.weight_decay, 0.05), shuffle=not few,
                 seed=int(rng.randint(np.iinfo(np.int32).max)),
                 callbacks=self.callbacks, verbose=self.verbose,
             )  # fmt: skip
         self.coefs_, self.intercepts_, table = net.kept_layers()
-        # What an n-gram says by itself is folded into its embedding.
-        self.table_ = (table * factor[:, np.newaxis]).astype(np.float32)
-        self.n_steps_ = net.n_steps_
-        self.net_ = net
+        self.C_, self.n_steps_, self.net_ = None, net.n_steps_, net
+        return table
 
     def _resolve(self, n_texts, few):
         """Length and strength of training for a number of texts."""
@@ -366,10 +415,10 @@ class NGramStudent(NetStudent):
 # -- helpers ---------------------------------------------------------------------------
 
 
-def _numbered(P, weight, first, dtype):
+def _numbered(bags, first, dtype):
     """Training rows whose X are the numbers of texts."""
-    numbers = np.arange(first, first + len(P), dtype=np.float64)[:, np.newaxis]
-    rows = training_rows(numbers, P, weight)
+    numbers = np.arange(first, first + len(bags.P), dtype=np.float64)[:, np.newaxis]
+    rows = training_rows(numbers, bags.P, bags.weight)
     return type(rows)(rows.X, rows.target.astype(dtype), rows.is_even)
 
 

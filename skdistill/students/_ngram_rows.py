@@ -152,7 +152,7 @@ class HashedTexts:
         before = np.concatenate([[0], np.cumsum(known)])
         return HashedTexts(place[known].astype(np.int32), before[self.starts])
 
-    def matrix(self, factor, dtype):
+    def matrix(self, factor):
         """Sparse matrix (n_texts, n_rows) of the factor of each row over sqrt(n).
 
         n is the number of rows of a text.
@@ -160,7 +160,7 @@ class HashedTexts:
         n_each = np.diff(self.starts)
         data = factor[self.numbers] / np.repeat(np.sqrt(n_each), n_each)
         return sparse.csr_matrix(
-            (data.astype(dtype), self.numbers, self.starts),
+            (data, self.numbers, self.starts),
             shape=(len(n_each), len(factor)),
         )
 

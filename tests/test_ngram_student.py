@@ -189,7 +189,7 @@ def test_ngram_student_answers_few_texts_as_if_they_were_many(monkeypatch):
 @pytest.mark.parametrize("few", [1000, 10])
 def test_ngram_student_takes_the_penalty_that_serves_texts_held_back(few, monkeypatch):
     monkeypatch.setattr("skdistill.students._ngram_linear.FEW_TEXTS", few)
-    monkeypatch.setattr("skdistill.students._ngram_linear.TRIAL_TEXTS", 200)
+    monkeypatch.setattr("skdistill.students._ngram_linear.TRIAL_CELLS", 5_000)
     X, y = made(300)
     noise = np.random.RandomState(1).randint(2, size=300)
     sure, unsure = quick().fit(X, y), quick().fit(X, noise)
@@ -203,16 +203,18 @@ def test_ngram_student_takes_the_penalty_that_serves_texts_held_back(few, monkey
         assert chosen.C_ == C
 
 
-def test_ngram_student_is_linear_for_few_classes_and_a_net_for_many():
+def test_ngram_student_is_linear_but_for_very_many_classes(monkeypatch):
     X, y = made(60)
     assert quick().fit(X, y).table_.shape[1] == 1
-    three = quick().fit(X, np.arange(60) % 3)
+    codes = np.arange(60) % 3
+    three = quick().fit(X, codes)
     assert (three.table_.shape[1], len(three.coefs_)) == (3, 1)
-    net = quick(embedding_size=2, max_steps=60).fit(X, np.arange(60) % 3)
-    assert (net.table_.shape[1], len(net.coefs_), net.C_) == (2, 2, None)
-    assert quick(hidden_layer_sizes=(), embedding_size=2).fit(
-        X, np.arange(60) % 3
-    ).table_.shape[1] == 3  # fmt: skip
+    # No more numbers than a net's table: a third of the rows, two numbers each.
+    small = quick(hidden_layer_sizes=(), n_buckets=90, embedding_size=2).fit(X, codes)
+    assert small.table_.shape == (61, 3)
+    monkeypatch.setattr("skdistill.students._ngram.MOST_LOGITS", 2)
+    net = quick(max_steps=60).fit(X, codes)
+    assert (net.table_.shape[1], len(net.coefs_), net.C_) == (16, 2, None)
 
 
 def test_informative_is_about_how_far_answers_are_from_the_mean():

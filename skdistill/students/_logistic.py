@@ -256,12 +256,14 @@ class Solution:
 
     coef: np.ndarray  # (n_columns, n_logits)
     intercept: np.ndarray | int  # (n_logits,); 0 without an intercept
-    n_iter: int
-    gradient: float  # largest magnitude
-    is_cut: bool  # whether max_iter ended it
+    n_iter: int = 0
+    gradient: float = 0.0  # largest magnitude
+    is_cut: bool = False  # whether max_iter ended it
 
 
-def solve_logistic(X, P, weight, C, *, fit_intercept=True, tol, max_iter, memory=20):
+def solve_logistic(
+    X, P, weight, C, *, fit_intercept=True, tol, max_iter, memory=20, near=None
+):  # fmt: skip
     """Minimise soft cross-entropy with an L2 penalty, by L-BFGS.
 
     Parameters
@@ -287,6 +289,9 @@ def solve_logistic(X, P, weight, C, *, fit_intercept=True, tol, max_iter, memory
     memory : int, default=20
         Steps that the solver remembers.
 
+    near : Solution, default=None
+        Of a problem alike, to start from. None starts from zeros.
+
     Returns
     -------
     solution : Solution
@@ -295,7 +300,7 @@ def solve_logistic(X, P, weight, C, *, fit_intercept=True, tol, max_iter, memory
     problem = _Problem.of(X, P, weight, C, fit_intercept)
     found = minimize(
         problem.loss_and_gradient,
-        problem.start(),
+        problem.start(near),
         jac=True,
         method="L-BFGS-B",
         options={
@@ -363,9 +368,13 @@ class _Problem:
             n_logits,
         )
 
-    def start(self):
-        """Where the solver starts: all zeros."""
-        return np.zeros((self.X.shape[1] + self.fit_intercept) * self.n_logits)
+    def start(self, near):
+        """Where the solver starts: at a solution, for a diagonal basis, or at zeros."""
+        if near is None or not sparse.issparse(self.basis):
+            return np.zeros((self.X.shape[1] + self.fit_intercept) * self.n_logits)
+        U = near.coef / self.basis.diagonal()[:, np.newaxis]
+        intercept = near.intercept + self.mean @ near.coef
+        return np.append(U, intercept) if self.fit_intercept else U.ravel()
 
     def loss_and_gradient(self, u):
         """Objective and gradient at the solver's vector."""

@@ -28,6 +28,9 @@ from skdistill.students._training_rows import training_rows
 #: Rows of the table that are looked up at once: bounds the memory of a prediction.
 BLOCK_SIZE = 1 << 17
 
+#: Classes up to which "auto" means a logit for each.
+MOST_LOGITS = 100
+
 #: Spread of the initial embeddings.
 SPREAD = 0.05
 
@@ -42,28 +45,29 @@ class NGramStudent(NetStudent):
     accents are composed, case is folded, and runs of characters serve languages that
     inflect.
 
-    For a few classes a row holds a logit for each class, and the sum is the answer: a
-    logistic regression, solved to its optimum, in which n-grams that tell classes apart
-    are penalised less [3]_. For many classes a row is an embedding, and a small net
-    answers [1]_ [2]_. It is trained in torch, through skorch, on the CPU: AdamW with
-    warm-up and cosine, averaged weights, and an early stop on texts held back. The
+    A row holds a logit for each class, and the sum is the answer: a logistic
+    regression, solved to its optimum, in which n-grams that tell classes apart are
+    penalised less [3]_. Or, for very many classes, a row is an embedding, and a small
+    net answers [1]_ [2]_. It is trained in torch, through skorch, on the CPU: AdamW
+    with warm-up and cosine, averaged weights, and an early stop on texts held back. The
     fitted student is plain arrays and answers without torch.
 
     Parameters
     ----------
     hidden_layer_sizes : array-like of int or "auto", default="auto"
         Number of units of each hidden layer (ReLU) behind the table. Empty means the
-        linear student, whose rows are logits. "auto" is that up to `embedding_size`
-        classes, and (32,) for more.
+        linear student, whose rows are logits. "auto" is that up to 100 classes, and
+        (32,) for more.
 
     embedding_size : int, default=16
         Numbers in a row of the table of a net. A row of a linear student has one for
         two classes, and else one for each class.
 
     n_buckets : int, default=65536
-        Rows of the table at most. With ``quantize="int8"`` an exported student takes a
-        byte for each number, and about three for each row besides; fewer where the
-        training texts have fewer n-grams.
+        Rows of the table at most. A linear student of more than `embedding_size`
+        classes has fewer, and no more numbers in all than a net's table. With
+        ``quantize="int8"`` an exported student takes a byte for each number, and about
+        three for each row besides; fewer where the training texts have fewer n-grams.
 
     word_ngrams : int, default=2
         Longest run of words, 5 at most.
@@ -267,7 +271,10 @@ class NGramStudent(NetStudent):
         # The table: which n-grams have a row, and how much each says by itself.
         hashed = HashedTexts.of(texts, NGramEncoder(settings))
         least = (1 if few else 2) if self.min_texts == "auto" else self.min_texts
-        buckets, counts = choose_buckets(hashed, least, self.n_buckets)
+        n_most = self.n_buckets
+        if not hidden_sizes and len(classes) > self.embedding_size:
+            n_most = max(n_most * self.embedding_size // len(classes), 1)
+        buckets, counts = choose_buckets(hashed, least, n_most)
         factor = rarity(counts, len(texts))
         encoder = closed_encoder(settings, buckets)
         start = Bags(hashed.with_rows(buckets).matrix(factor), P, weight)
@@ -290,7 +297,7 @@ class NGramStudent(NetStudent):
 
     def _hidden_sizes(self, n_classes):
         if isinstance(self.hidden_layer_sizes, str):
-            return [] if n_classes <= self.embedding_size else [32]
+            return [] if n_classes <= MOST_LOGITS else [32]
         return check_hidden_sizes(self.hidden_layer_sizes)
 
     def _solve(self, start, held, temperature, rng):

@@ -9,16 +9,19 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from skdistill.students._logistic import solve_logistic
+from skdistill.students._logistic import Solution, solve_logistic
+from skdistill.students._training_rows import MAX_VALIDATION_ROWS
 
 #: Inverse penalties that are tried, from the middle one until the loss rises.
 PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 FIRST = 3
 
 #: Up to so many texts each text is held back once, in so many parts, and the columns
-#: that are solved for are as many as the texts; beyond, one part is held back. Trials
-#: learn from no more texts than the last number.
-FEW_TEXTS, N_PARTS, TRIAL_TEXTS = 1_000, 5, 8_000
+#: that are solved for are as many as the texts; beyond, one part is held back.
+FEW_TEXTS, N_PARTS = 1_000, 5
+
+#: Trials learn from no more texts than have so many n-grams, times logits.
+TRIAL_CELLS = 2e7
 
 #: Gradient at which a trial and the fit end, and iterations at most.
 TRIAL_TOL, TOL, MAX_ITER = 1e-3, 3e-4, 1000
@@ -98,13 +101,16 @@ def fit_logits(bags, C, *, held, fraction, rng):
     -------
     logits : Logits
     """
+    near = None
     if C == "auto":
         if held is None:
-            trials = list(_splits(bags, fraction, rng))
+            trials = [Trial(*parts) for parts in _splits(bags, fraction, rng)]
         else:
-            trials = [(_at_most(bags, TRIAL_TEXTS, rng), held)]
-        C = _lowest(lambda C: sum(_trial_loss(*trial, C) for trial in trials))
-    return _solve(bags, C, TOL)
+            trials = [Trial(_at_most(bags, rng), held)]
+        C = _lowest(lambda C: sum(trial.loss(C) for trial in trials))
+        if len(trials) == 1:
+            near = trials[0].found[C]
+    return _solve(bags, C, TOL, near)
 
 
 def informative(bags):
@@ -135,17 +141,43 @@ def informative(bags):
     return factor / size if size > 0 else np.ones(len(factor))
 
 
+class Trial:
+    """Texts to learn from and texts held back, for one penalty after the other.
+
+    Parameters
+    ----------
+    start, held : Bags
+    """
+
+    def __init__(self, start, held):
+        self.start, self.held, self.found = start, held, {}
+
+    def loss(self, C):
+        """Sum of the losses of the texts held back, in nats."""
+        near = next(reversed(self.found.values()), None)
+        logits = self.found[C] = _solve(self.start, C, TRIAL_TOL, near)
+        Z = self.held.X @ logits.table + logits.intercept
+        if Z.shape[1] == 1:
+            Z = np.hstack([np.zeros_like(Z), Z])
+        Z -= Z.max(axis=1, keepdims=True)
+        gain = np.einsum("ij,ij->i", self.held.P, Z)
+        return self.held.weight @ (np.log(np.exp(Z).sum(axis=1)) - gain)
+
+
 # -- helpers ---------------------------------------------------------------------------
 
 
-def _solve(bags, C, tol):
+def _solve(bags, C, tol, near=None):
     factor = informative(bags)
     X, back = bags.X @ sparse.diags(factor), None
     if len(bags.P) <= FEW_TEXTS:
         X, back = _turned(X)
+    elif near is not None:
+        coef = near.table / np.where(factor > 0, factor, np.inf)[:, np.newaxis]
+        near = Solution(coef, near.intercept)
     found = solve_logistic(
         X, bags.P, bags.weight / bags.weight.mean(), C,
-        tol=tol, max_iter=MAX_ITER, memory=10,
+        tol=tol, max_iter=MAX_ITER, memory=10, near=near,
     )  # fmt: skip
     table = found.coef if back is None else back(found.coef)
     return Logits(table * factor[:, np.newaxis], found.intercept, C, found.n_iter)
@@ -168,17 +200,6 @@ def _turned(X):
     return vectors * root, lambda coef: X.T @ ((vectors / root) @ coef)
 
 
-def _trial_loss(start, held, C):
-    """Sum of the losses of texts held back, in nats."""
-    logits = _solve(start, C, TRIAL_TOL)
-    Z = held.X @ logits.table + logits.intercept
-    if Z.shape[1] == 1:
-        Z = np.hstack([np.zeros_like(Z), Z])
-    Z -= Z.max(axis=1, keepdims=True)
-    losses = np.log(np.exp(Z).sum(axis=1)) - np.einsum("ij,ij->i", held.P, Z)
-    return held.weight @ losses
-
-
 def _lowest(loss_of):
     """Walk along `PENALTIES` to where the loss is lowest."""
     losses = {}
@@ -188,8 +209,8 @@ def _lowest(loss_of):
             losses[i] = loss_of(PENALTIES[i]) if 0 <= i < len(PENALTIES) else np.inf
         return losses[i]
 
-    best = FIRST
-    step = 1 if loss_at(best + 1) < loss_at(best) else -1
+    best, lowest = FIRST, loss_at(FIRST)
+    step = 1 if loss_at(FIRST + 1) < lowest else -1
     while loss_at(best + step) < loss_at(best):
         best += step
     return PENALTIES[best]
@@ -202,14 +223,17 @@ def _splits(bags, fraction, rng):
     if n_texts <= FEW_TEXTS:
         parts = np.array_split(order, min(N_PARTS, n_texts))
     else:
-        parts = [order[: min(round(fraction * n_texts), TRIAL_TEXTS)]]
+        parts = [order[: min(round(fraction * n_texts), MAX_VALIDATION_ROWS)]]
     for part in parts:
         rest = np.setdiff1d(order, part)
         if len(rest):
-            yield _at_most(bags.take(rest), TRIAL_TEXTS, rng), bags.take(part)
+            yield _at_most(bags.take(rest), rng), bags.take(part)
 
 
-def _at_most(bags, n_texts, rng):
-    if len(bags.P) <= n_texts:
+def _at_most(bags, rng):
+    n_texts, n_classes = bags.P.shape
+    cells = bags.X.nnz * (1 if n_classes == 2 else n_classes)
+    if cells <= TRIAL_CELLS:
         return bags
-    return bags.take(np.sort(rng.permutation(len(bags.P))[:n_texts]))
+    n_kept = max(int(n_texts * TRIAL_CELLS / cells), FEW_TEXTS)
+    return bags.take(np.sort(rng.permutation(n_texts)[:n_kept]))

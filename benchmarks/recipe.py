@@ -177,10 +177,9 @@ def report():
             f"{f['teacher_ece']:>6.3f} {f['student_ece']:.3f} {_z(f):>5.1f}  {_way(f)}"
         )
     for student in STUDENTS:
-        text += claims(
-            student, [x["figures"] for x in lines if x["student"] == student]
-        )
-    return text
+        pairs = [x["figures"] for x in lines if x["student"] == student]
+        text += harm(student, pairs) + gains(pairs)
+    return text + harm("all students", [line["figures"] for line in lines])
 
 
 def _way(f):
@@ -197,8 +196,8 @@ def _z(f):
     return f["student_loss_gain"] / se if se else 0.0
 
 
-def claims(student, pairs):
-    """Lines on all pairs of one student."""
+def harm(name, pairs):
+    """Lines on what was made worse, over all pairs of one student or of all."""
     if not pairs:
         return []
     z = np.array([_z(f) for f in pairs])
@@ -206,13 +205,18 @@ def claims(student, pairs):
     worse = np.sort(norm.cdf(z))
     holm = np.cumprod(worse <= 0.05 / np.arange(len(worse), 0, -1)).sum()
     calibrated = np.mean([f["student_ece"] <= f["teacher_ece"] for f in pairs])
-    text = [
+    return [
         "",
-        f"{student}, {len(pairs)} pairs: worse than plain in log-loss after Holm "
+        f"{name}, {len(pairs)} pairs: worse than plain in log-loss after Holm "
         f"{holm:.0f},",
         f"  worse by more than a standard error {np.mean(z < -1):.0%}, ECE at most the "
         f"teacher's {calibrated:.0%}",
     ]
+
+
+def gains(pairs):
+    """Lines on the gap closed, over all pairs of one student."""
+    text = []
     for metric, gain, up in (
         ("accuracy", "accuracy", True),
         ("log_loss", "loss", False),

@@ -16,7 +16,7 @@ from scipy import sparse
 from scipy.special import softmax
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
@@ -201,6 +201,13 @@ def test_ngram_student_takes_the_penalty_that_serves_texts_held_back(few, monkey
             X, one_hot(y, 2), classes=[0, 1], validation=(X, one_hot(told, 2))
         )
         assert chosen.C_ == C
+
+
+def test_ngram_student_says_when_its_solver_was_cut_short(monkeypatch):
+    monkeypatch.setattr("skdistill.students._ngram_linear.MAX_ITER", 2)
+    X, y = made(60)
+    with pytest.warns(ConvergenceWarning, match=r"C=1000.0. Lower C"):
+        quick(C=1000.0).fit(X, y)
 
 
 def test_ngram_student_is_linear_but_for_very_many_classes(monkeypatch):

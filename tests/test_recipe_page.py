@@ -26,7 +26,7 @@ def figures(plain, student, teacher, se=0.01):
 
 def test_claims_count_what_they_say():
     pairs = [figures(0.5, 0.4, 0.3), figures(0.5, 0.3, 0.3), figures(0.3, 0.4, 0.5)]
-    text = " ".join(recipe.claims("net", pairs))
+    text = " ".join([*recipe.harm("net", pairs), *recipe.gains(pairs)])
     assert "3 pairs: worse than plain in log-loss after Holm 1," in text
     assert "worse by more than a standard error 33%" in text
     assert "ECE at most the teacher's 67%" in text

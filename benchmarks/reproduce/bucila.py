@@ -93,11 +93,11 @@ class Split:
 # -- what is measured ------------------------------------------------------------------
 
 
-def make_student(split):
+def make_student(split, **length):
     """Return the student of the paper's size, or a tiny one."""
     if split.smoke:
         return MLPStudent((4,), max_steps=20, random_state=split.seed)
-    return MLPStudent((256,), random_state=split.seed)
+    return MLPStudent((256,), random_state=split.seed, **length)
 
 
 def measure_teacher(split):
@@ -112,11 +112,11 @@ def measure_plain(split):
     return {"rmse": s.rmse(make_student(s).fit(s.X, s.y))}
 
 
-def measure_munge(split):
+def measure_munge(split, **length):
     """RMSE of the paper's way: the teacher labels all rows, real and drawn."""
     s = split()
     small = DistilledClassifier(
-        s.teacher, make_student(s), alpha=1.0, calibrate=None,
+        s.teacher, make_student(s, **length), alpha=1.0, calibrate=None,
         transfer=MungeSampler(p=0.2, s=1.0), random_state=s.seed,
     ).fit(s.X)  # fmt: skip
     return {"rmse": s.rmse(small), "n_drawn": int(small.n_transfer_rows_)}
@@ -151,6 +151,9 @@ def list_units(n_seeds, smoke):
             yield unit(STUDENT, "plain", measure_plain)
             yield unit(STUDENT, "MUNGE, soft only", measure_munge, RECIPE)
             yield unit(STUDENT, "default", measure_default, RECIPE)
+            if table == "letter.p2":
+                longer = partial(measure_munge, max_steps=60_000, early_stopping=False)
+                yield unit(STUDENT, "MUNGE, 60,000 steps", longer)
 
 
 if __name__ == "__main__":

@@ -45,27 +45,15 @@ soft_targets = temper(corrected, 0.2)
 # %%
 # The student reads words and letters. A third of the sentences is kept apart.
 
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.model_selection import train_test_split
-from sklearn.pipeline import make_pipeline, make_union
 
-from skdistill import DistilledClassifier, LogisticStudent
+from skdistill import DistilledClassifier, NGramStudent
 
 X, X_new, P, P_new = train_test_split(texts, soft_targets, random_state=0)
 X_new, X_test, P_new, P_test = train_test_split(
     X_new, P_new, test_size=0.5, random_state=0
 )
-student = make_pipeline(
-    make_union(
-        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, max_features=20_000),
-        TfidfVectorizer(
-            analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True,
-            max_features=20_000,
-        ),
-    ),
-    LogisticStudent(C=10),
-)  # fmt: skip
-small = DistilledClassifier(None, student, alpha=1.0, random_state=0)
+small = DistilledClassifier(None, NGramStudent(), alpha=1.0, random_state=0)
 small.fit(X, soft_targets=P, classes=["complaint", "praise"])
 
 # %%
@@ -125,6 +113,6 @@ from skdistill.metrics import measure_latency, model_size
 
 latency = measure_latency(small.student_, X_test, n_calls=200)
 {
-    "milliseconds a text": round(1e3 * latency["p50"], 2),
+    "milliseconds a text": round(1e3 * latency["p50"], 3),
     "kilobytes": round(model_size(small.student_) / 1000),
 }

@@ -31,11 +31,9 @@ len(train), len(test), classes.tolist()
 
 # %%
 
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.model_selection import train_test_split
-from sklearn.pipeline import make_pipeline
 
-from skdistill import DistilledClassifier, LogisticStudent
+from skdistill import DistilledClassifier, NGramStudent
 
 
 class Encoder:
@@ -48,18 +46,11 @@ class Encoder:
         return np.stack([answers[text] for text in X])
 
 
-def words():
-    return make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, max_features=20_000),
-        LogisticStudent(C=10),
-    )
-
-
 few, rest = train_test_split(
     train, train_size=200, stratify=labels[train], random_state=0
 )
 X_few, X_rest = [texts[row] for row in few], [texts[row] for row in rest]
-small = DistilledClassifier(Encoder(), words(), alpha=0.5, random_state=0)
+small = DistilledClassifier(Encoder(), NGramStudent(), alpha=0.5, random_state=0)
 small.fit(X_few, labels[few], X_transfer=X_rest)
 
 # %%
@@ -69,11 +60,9 @@ small.fit(X_few, labels[few], X_transfer=X_rest)
 import pandas as pd
 from sklearn.metrics import accuracy_score, log_loss
 
-from skdistill.metrics import model_size
-
 X_train, X_test = [texts[row] for row in train], [texts[row] for row in test]
-plain = words().fit(X_few, labels[few])
-full = words().fit(X_train, labels[train])
+plain = NGramStudent(random_state=0).fit(X_few, labels[few])
+full = NGramStudent(random_state=0).fit(X_train, labels[train])
 answers = {
     "teacher: encoder, all labels": P[test],
     "student: 200 labels and the teacher": small.predict_proba(X_test),
@@ -91,6 +80,20 @@ pd.DataFrame(
 ).T.round(3)
 
 # %%
-# Bytes of what is shipped.
+# What is shipped: the exported student with one byte a weight, and how long one review
+# takes it.
 
-model_size(small.student_)
+from tempfile import TemporaryDirectory
+
+from skdistill.deploy import export_onnx, load_onnx
+from skdistill.metrics import measure_latency
+
+with TemporaryDirectory() as folder:
+    path = Path(folder) / "student.onnx"
+    export_onnx(small, path, quantize="int8", X=X_test[:100])
+    shipped, n_bytes = load_onnx(path), path.stat().st_size
+{
+    "kilobytes": round(n_bytes / 1000),
+    "milliseconds a review": round(1e3 * measure_latency(shipped, X_test)["p50"], 3),
+    "accuracy": round(accuracy_score(labels[test], shipped.predict(X_test)), 3),
+}

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from threadpoolctl import threadpool_limits
 
 from skdistill._compat import Interval, StrOptions, fit_context
 from skdistill._ngrams import NGramEncoder
@@ -302,9 +303,10 @@ class NGramStudent(NetStudent):
 
     def _solve(self, start, held, temperature, rng):
         """Fit a linear student; return its table."""
-        logits = fit_logits(
-            start, self.C, held=held, fraction=self.validation_fraction, rng=rng
-        )
+        with threadpool_limits(1, user_api="blas"):  # more only wait for each other
+            logits = fit_logits(
+                start, self.C, held=held, fraction=self.validation_fraction, rng=rng
+            )
         # Two classes have one column: half of it is for the second, half against
         # the first.
         n_logits = logits.table.shape[1]

@@ -4,10 +4,12 @@ That is logistic regression on weighed n-grams. It is solved to its optimum, whi
 up to some ten thousands of texts is more than gradient steps come to.
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
 
 from skdistill.students._logistic import Solution, solve_logistic
 from skdistill.students._training_rows import MAX_VALIDATION_ROWS
@@ -110,7 +112,15 @@ def fit_logits(bags, C, *, held, fraction, rng):
         C = _lowest(lambda C: sum(trial.loss(C) for trial in trials))
         if len(trials) == 1:
             near = trials[0].found[C]
-    return _solve(bags, C, TOL, near)
+    logits = _solve(bags, C, TOL, near)
+    if logits.n_iter >= MAX_ITER:
+        warnings.warn(
+            f"NGramStudent stopped after {MAX_ITER} iterations, before its solver came "
+            f"to the optimum for C={C!r}. Lower C, or leave it on 'auto'.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    return logits
 
 
 def informative(bags):

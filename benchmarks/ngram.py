@@ -3,9 +3,10 @@
 One line a set and a model: accuracy and log-loss on a quarter held out, seconds of
 fitting, microseconds of one text (median over distinct texts), kilobytes. The other
 model is logistic regression on tf-idf of words and of characters, the better of three
-penalties on the held-out texts, which is in its favour. "int8" is the exported student
-with its table rounded. ``--labels N`` draws N labelled texts; ``--rows N`` times a fit
-on N texts instead. benchmarks/datasets.py says where the sets come from.
+penalties on the held-out texts, which is in its favour. "net" is NGramStudent with a
+hidden layer, "int8" the exported student with its table rounded. ``--labels N`` draws N
+labelled texts; ``--rows N`` times a fit on N texts instead. benchmarks/datasets.py says
+where the sets come from.
 """
 
 import argparse
@@ -92,10 +93,11 @@ def compare(name, n_labels=None):
     model, seconds = linear(X, y, X_test, y_test)
     n_bytes = len(pickle.dumps(model))
     print(line(f"{name}, tf-idf", model, seconds, n_bytes, X_test, y_test), flush=True)
-    start = perf_counter()
-    student = NGramStudent(random_state=0).fit(X, y)
-    seconds, n_bytes = perf_counter() - start, len(pickle.dumps(student))
-    print(line(f"{name}, student", student, seconds, n_bytes, X_test, y_test))
+    for kind, hidden in (("net", (32,)), ("student", "auto")):
+        start = perf_counter()
+        student = NGramStudent(hidden, random_state=0).fit(X, y)
+        seconds, n_bytes = perf_counter() - start, len(pickle.dumps(student))
+        print(line(f"{name}, {kind}", student, seconds, n_bytes, X_test, y_test))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "student.onnx"
         export_onnx(student, path, quantize="int8", X=X_test)

@@ -8,7 +8,7 @@ from skdistill.students import MLPStudent, auto_steps, last_step
 #: narrow nets torch's own work is most of it.
 STEP_COST, BATCH = 2_000_000, 256
 #: A step on new rows may cost so many of the plain net's before steps become fewer.
-DEAR = 1.5
+DEAR = 2.0
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Length:
 
 #: To tell settings apart; to meet the plain student; to be kept.
 TRIAL = Length(0.5, 750, 3_000)
-FINAL_ROUND = Length(1.25, 2_000, 10_000)
-TO_KEEP = Length(2.5, 4_000, 16_000)
+FINAL_ROUND = Length(1.5, 2_000, 10_000)
+TO_KEEP = Length(3.0, 4_000, 16_000)
 
 
 class Pace:

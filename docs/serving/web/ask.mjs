@@ -11,7 +11,7 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { extname, join, normalize } from "node:path";
 
-const SECONDS = 60;
+const SECONDS = 180;
 const TYPES = {
   ".html": "text/html",
   ".js": "text/javascript",

@@ -181,7 +181,7 @@ def _solve(bags, C, tol, near=None):
     factor = informative(bags)
     X, back = bags.X @ sparse.diags(factor), None
     if len(bags.P) <= FEW_TEXTS:
-        X, back = _turned(X)
+        (X, back), near = _turned(X), None
     elif near is not None:
         coef = near.table / np.where(factor > 0, factor, np.inf)[:, np.newaxis]
         near = Solution(coef, near.intercept)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import entropy
@@ -24,7 +24,6 @@ def test_certainty_of_three_rows(name, expected):
     assert_allclose(CERTAINTIES[name](P), expected, atol=1e-12)
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(sorted(CERTAINTIES)),
     st.integers(1, 9),

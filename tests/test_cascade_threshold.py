@@ -42,7 +42,6 @@ def test_rows_needed_at_the_defaults():
     assert rows_needed(0.01, 1 - 0.95) == 299
 
 
-@settings(deadline=None)
 @given(scored_rows(), st.lists(st.floats(0, 1), min_size=1, max_size=9))
 def test_count_is_that_of_a_loop(rows, thresholds):
     scores, differs = rows
@@ -59,7 +58,6 @@ def test_count_leaves_out_rows_without_a_score():
     assert (n_answered[0], n_differ[0]) == (2, 1)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.floats(0, 1), max_size=50),
     st.integers(0, 20_000),
@@ -99,7 +97,7 @@ def _lowest_safe_by_hand(scores, differs, tests, limit):
     return best
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(scored_rows(most=200), st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_lowest_safe_is_that_of_clopper_pearson_bounds(rows, pilot):
     scores, differs = rows
@@ -200,7 +198,6 @@ def test_find_covers_most_of_what_could_be_answered():
 # -- what is told ----------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(scored_rows(), st.integers(0, 20))
 def test_coverage_risk_has_rates_and_bounds_of_each_threshold(rows, n_never):
     scores, differs = rows

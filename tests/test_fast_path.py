@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
@@ -347,12 +347,7 @@ MODELS = st.tuples(
 METHODS = st.sampled_from(
     ["predict_proba", "predict_proba", "predict_log_proba", "predict"]
 )
-FUZZ = settings(
-    max_examples=1000,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+FUZZ = settings(max_examples=1000, derandomize=True)
 
 
 @FUZZ

@@ -218,7 +218,7 @@ CELLS = st.floats(width=32) | st.sampled_from([1e18, -4e18, 1e30, 3.4e38, 5e-324
     st.booleans(),
     st.booleans(),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_quick_look_changes_no_answer(cells, dtype, allow_nan, fortran):
     model, slow = _linear(allow_nan=allow_nan), _linear(allow_nan=allow_nan)
     slow._quick = (None, -1, None)

@@ -119,7 +119,7 @@ def test_encoder_answers_long_words_and_its_memory_alike():
     assert encoder._word.cache_info().currsize == 1  # "tea"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(alphabet=st.characters(), max_size=60))
 def test_encoder_gives_sorted_distinct_rows_for_any_text(text):
     rows = NGramEncoder(OPEN).rows(text)

@@ -106,7 +106,7 @@ def test_best_under_takes_a_data_frame():
     st.floats(1e-7, 1.0),
     st.integers(1, 10**7),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_best_under_equals_a_loop(candidates, latency, size):
     score, seconds, n_bytes = (np.array(column) for column in zip(*candidates))  # noqa: B905
     table = results(score=score, latency=-seconds, size=-n_bytes)

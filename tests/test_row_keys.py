@@ -39,7 +39,7 @@ def groups(items):
 # -- numbers ---------------------------------------------------------------------------
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(matrices(NUMBERS))
 def test_row_keys_of_floats_are_equal_where_rows_are(rows):
     X = np.array(rows)
@@ -48,7 +48,7 @@ def test_row_keys_of_floats_are_equal_where_rows_are(rows):
     assert np.array_equal([[a == b for b in keys] for a in keys], same.all(axis=2))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(matrices(LARGE))
 def test_row_keys_of_integers_are_equal_where_rows_are(rows):
     assert groups(row_keys(np.array(rows, dtype=np.int64))) == groups(rows)
@@ -107,7 +107,7 @@ def test_row_keys_know_the_width_and_the_shape():
 # -- sparse ----------------------------------------------------------------------------
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(matrices(st.sampled_from([0.0, 0.0, 1.0, -2.5, np.nan])))
 def test_row_keys_of_sparse_rows_are_equal_where_rows_are(rows):
     texts = [str([cell + 0.0 for cell in row]) for row in rows]
@@ -203,7 +203,7 @@ def test_row_keys_of_text_are_the_same_in_every_container():
     assert row_keys(np.array(texts[:3])) == keys[:3]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(VALUES, VALUES)
 def test_encode_is_equal_where_values_are(one, other):
     def plain(value):

@@ -7,6 +7,9 @@ from scipy import sparse
 #: What stands for a missing value, and for infinity, where a tree looks at a table.
 MISSING, LARGE = -1e6, 1e30
 
+#: Columns whose values pandas itself can number.
+TEXTS_OR_CATEGORIES = (nw.String, nw.Categorical, nw.Enum)
+
 
 def as_frame(X):
     """Return X as a narwhals frame, or None where X is no (eager) data frame."""
@@ -46,6 +49,11 @@ def column_codes(series):
     values : list
         The value of each code.
     """
+    if series.implementation.is_pandas() and series.dtype in TEXTS_OR_CATEGORIES:
+        import pandas as pd
+
+        codes, values = pd.factorize(nw.to_native(series))
+        return codes.astype(np.intp, copy=False), values.tolist()
     table = {}
     codes = [
         -1 if missing or value != value else table.setdefault(value, len(table))

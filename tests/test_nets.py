@@ -297,6 +297,27 @@ def test_fit_student_net_cuts_batches_from_whole_tensors():
     assert chosen.estimator_.iterator_train is Chosen
 
 
+@pytest.mark.parametrize("width", [3, 5_000])  # a block holds many batches, or one
+@pytest.mark.parametrize("n_batches", [None, 4])
+def test_shuffled_batches_are_a_pass_in_the_order_of_its_generator(width, n_batches):
+    X = torch.arange(110.0)[:, None].expand(110, width).clone()
+    data = Dataset(X, torch.arange(110))
+    batches = TensorBatches(
+        data, 32, shuffle=True, generator=torch.Generator().manual_seed(0),
+        n_batches=n_batches,
+    )  # fmt: skip
+    order = torch.randperm(110, generator=torch.Generator().manual_seed(0))
+    met = list(batches)
+    assert [len(y) for _, y in met] == (
+        [32] * 3 + [14] if n_batches is None else [32] * 4
+    )
+    first = torch.cat([y for _, y in met[:3]])
+    assert torch.equal(first, order[:96])
+    assert all(torch.equal(X[:, -1], y.float()) for X, y in met)
+    if n_batches is None:
+        assert torch.equal(met[3][1], order[96:])
+
+
 def test_fit_student_net_batches_equal_those_of_the_loader():
     X, P = truth(100)
     plain = TRAINING | {"max_epochs": 3, "iterator_train__shuffle": False}

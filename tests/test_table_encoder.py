@@ -9,7 +9,13 @@ import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skdistill.students._table import CLIP, TableEncoder, is_plain_table, spread
+from skdistill.students._table import (
+    BLOCK_CELLS,
+    CLIP,
+    TableEncoder,
+    is_plain_table,
+    spread,
+)
 
 
 def frame(native):
@@ -298,3 +304,35 @@ def test_piecewise_encoder_of_constant_columns_has_one_that_says_nothing():
     Z = encoder.transform(np.array([[1.0, 2.0, -1e9]]))
     assert_array_equal(Z, [[0.0]])
     assert encoder.n_features_out_ == 1
+
+
+@pytest.mark.parametrize("scaling", ["robust", "piecewise", None])
+@pytest.mark.parametrize("library", [pd, pl], ids=["pandas", "polars"])
+def test_encoder_writes_many_rows_as_it_writes_each(scaling, library):
+    rng = np.random.RandomState(0)
+    columns = {f"x{j}": rng.standard_normal(5_000) for j in range(20)}
+    columns["x3"][::7] = np.nan
+    texts = np.array(["a", "b", None, "c"])[rng.randint(4, size=5_000)].tolist()
+    table = library.DataFrame({**columns, "text": texts})
+    encoder = TableEncoder(scaling).fit(frame(table), ones(5_000))
+    assert 5_000 * encoder.n_features_out_ > BLOCK_CELLS or scaling != "piecewise"
+    Z = encoder.transform(frame(table))
+    for row in (0, 2_499, 4_999):
+        assert_array_equal(encoder.transform(frame(table[row : row + 1])), Z[[row]])
+    numbers = np.column_stack(list(columns.values()))
+    assert_array_equal(encoder.encode(numbers, [texts]), Z)
+
+
+def test_encoder_counts_values_that_are_one_level_together():
+    # a level is a text or a number: other objects are their text
+    class Kind:
+        def __str__(self):
+            return "kind"
+
+    values = [Kind(), "kind", Kind(), "other", "third"]
+    table = frame(pd.DataFrame({"a": pd.Series(values, dtype=object)}))
+    encoder = TableEncoder(max_categories=2).fit(table, ones(5))
+    assert encoder.categories_ == [["kind"]]
+    assert encoder.infrequent_ == [["other", "third"]]
+    hot = [[1, 0], [1, 0], [1, 0], [0, 1], [0, 1]]
+    assert_array_equal(encoder.transform(table), hot)

@@ -1,6 +1,11 @@
 """Seconds and memory of fitting: students, and nets of one shape by several hands."""
 
+import numpy as np
+
 from benchmarks import peers
+from benchmarks.datasets import load
+from skdistill import MLPStudent
+from skdistill._compat import safe_indexing
 
 from .common import FAST, STUDENTS, distil, labelled, one_thread, student
 
@@ -59,3 +64,30 @@ class FitNet:
 
     def time_fit(self, data, name):
         self.fit()
+
+
+class FitTable:
+    """A net that meets many rows: of categories, or of numbers that become wide."""
+
+    params = ("categories", "piecewise")
+    param_names = ("table",)
+    timeout = 600
+
+    def setup(self, table):
+        one_thread()
+        n_rows, n_steps = (1_000, 20) if FAST else (30_000, 300)
+        name, encoding = {
+            "categories": ("adult", "auto"), "piecewise": ("ring", "piecewise"),
+        }[table]  # fmt: skip
+        X, y = load(name, n_rows=1_000)
+        rows = np.random.RandomState(0).randint(len(y), size=n_rows)
+        self.X, self.y = safe_indexing(X, rows), y[rows]
+        self.student = MLPStudent(
+            (64, 64), encoding=encoding, max_steps=n_steps, early_stopping=False
+        )
+
+    def time_fit(self, table):
+        self.student.fit(self.X, self.y)
+
+    def peakmem_fit(self, table):
+        self.student.fit(self.X, self.y)

@@ -10,6 +10,9 @@ import torch
 from skorch.dataset import Dataset
 from torch.utils.data import DataLoader, Subset
 
+#: Rows that are gathered at a time, in bytes.
+BLOCK_BYTES = 1_000_000
+
 
 class TensorBatches:
     """Batches cut from whole tensors, in place of rows collated one by one.
@@ -73,17 +76,35 @@ class TensorBatches:
             yield from self._one_pass(drop_last=len(self.dataset) >= self.batch_size)
 
     def _one_pass(self, drop_last):
-        n_rows = len(self.dataset)
-        parts = self._parts
-        if self.shuffle:
-            device = None if self.generator is None else self.generator.device
-            order = torch.randperm(n_rows, generator=self.generator, device=device)
-            # One gather for each pass: its batches are then views.
-            parts = _map(lambda t: t.index_select(0, order.to(t.device)), parts)
-        last = n_rows - self.batch_size if drop_last else n_rows - 1
-        for start in range(0, last + 1, self.batch_size):
-            stop = start + self.batch_size
-            yield _map(lambda t, a=start, b=stop: t[a:b], parts)
+        n_rows, size = len(self.dataset), self.batch_size
+        end = n_rows // size * size if drop_last else n_rows
+        if not self.shuffle:
+            yield from _cut(self._parts, end, size)
+            return
+        device = None if self.generator is None else self.generator.device
+        order = torch.randperm(n_rows, generator=self.generator, device=device)[:end]
+        # Gathered some batches at a time: wide rows would not stay in the cache, and
+        # the copy of a whole pass would be new memory each time.
+        n_block = size * max(1, BLOCK_BYTES // max(1, size * _row_bytes(self._parts)))
+        for rows in order.split(n_block):
+            block = _map(
+                lambda t, at=rows: t.index_select(0, at.to(t.device)), self._parts
+            )
+            yield from _cut(block, len(rows), size)
+
+
+def _cut(parts, end, size):
+    """Batches of the first rows of tensors, as views."""
+    for start in range(0, end, size):
+        stop = min(start + size, end)
+        yield _map(lambda t, a=start, b=stop: t[a:b], parts)
+
+
+def _row_bytes(parts):
+    """Bytes of one row of all tensors."""
+    sizes = []
+    _map(lambda t: sizes.append(t[:1].numel() * t.element_size()), parts)
+    return sum(sizes)
 
 
 def _whole_tensors(dataset):

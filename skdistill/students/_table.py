@@ -9,13 +9,16 @@ from numbers import Real
 import narwhals.stable.v1 as nw
 import numpy as np
 
-from skdistill._frames import to_float
+from skdistill._frames import column_codes, to_float
 
 #: Half-width of the smooth clip: inputs beyond three spreads are squeezed below it.
 CLIP = 3.0
 
 #: Bins of a numeric column in the piecewise-linear encoding.
 N_BINS = 16
+
+#: Cells that are encoded at a time: a megabyte, which stays in the processor's cache.
+BLOCK_CELLS = 131_072
 
 #: Spreads below this count as none, and scaled inputs beyond its inverse are bounded:
 #: squares then stay finite.
@@ -113,18 +116,21 @@ class TableEncoder:
         self._fit_numeric(values, weight)
         self.categories_, self.infrequent_ = [], []
         for position in self.categorical_:
-            own, shared = _fit_levels(
-                np.array(_levels(_column(X, position)), dtype=object)[keep].tolist(),
-                weight,
-                self.max_categories,
-            )
+            series = _column(X, position)
+            series = series if keep.all() else series.filter(keep.tolist())
+            own, shared = _fit_levels(*_coded(series), weight, self.max_categories)
             self.categories_.append(own)
             self.infrequent_.append(shared)
         self._build_lookup()
-        is_binned = self.scaling == "piecewise"
-        n_scaled = len(self.bin_low_) if is_binned else len(self.numeric_)
-        self.n_features_out_ = n_scaled + len(self.indicators_) + self._n_hot
+        n_indicators = len(self.indicators_)
+        self.n_features_out_ = self._n_scaled + n_indicators + self._n_hot
         return self
+
+    @property
+    def _n_scaled(self):
+        """Columns of the result that come from numbers."""
+        is_binned = self.scaling == "piecewise"
+        return len(self.bin_low_) if is_binned else len(self.numeric_)
 
     def _fit_numeric(self, values, weight):
         n_numeric = values.shape[1]
@@ -183,10 +189,14 @@ class TableEncoder:
         -------
         encoded : ndarray of shape (n_samples, n_features_out_)
         """
-        levels = [_levels(_column(X, position)) for position in self.categorical_]
-        return self.encode(self._numeric_values(X), levels, dtype)
+        codes = []
+        for position, lookup in zip(self.categorical_, self._lookup, strict=True):
+            coded, levels = _coded(_column(X, position))
+            own = [lookup.get(level, -1) for level in (*levels, None)]
+            codes.append(np.array(own, dtype=np.intp)[coded])  # -1, missing: the last
+        return self._join(self._numeric_values(X), codes, dtype)
 
-    def encode(self, values, levels, dtype=np.float64):
+    def encode(self, values, levels):
         """Encode numbers and levels that have been read already.
 
         Parameters
@@ -197,33 +207,43 @@ class TableEncoder:
         levels : list of list
             For each categorical column the values of the rows, None where missing.
 
-        dtype : dtype, default=np.float64
-            Of the result.
-
         Returns
         -------
         encoded : ndarray of shape (n_samples, n_features_out_)
         """
+        codes = [
+            np.array([lookup.get(level, -1) for level in column], dtype=np.intp)
+            for column, lookup in zip(levels, self._lookup, strict=True)
+        ]
+        return self._join(values, codes, np.float64)
+
+    def _join(self, values, codes, dtype):
+        """Columns of the result from numbers and from codes of levels, -1 for none."""
+        n_samples, n_scaled = len(values), self._n_scaled
+        n_numeric = n_scaled + len(self.indicators_)
+        if self.scaling is None and n_numeric == n_scaled and not codes:
+            return self._filled(values)[0].astype(dtype, copy=False)
+        out = np.zeros((n_samples, self.n_features_out_), dtype=dtype)
+        n_block = max(1, BLOCK_CELLS // max(n_scaled, 1))
+        for start in range(0, n_samples, n_block):
+            block = slice(start, start + n_block)
+            filled, missing = self._filled(values[block])
+            out[block, :n_scaled] = self._scale(filled)
+            if self.indicators_:
+                out[block, n_scaled:n_numeric] = missing[:, self.indicators_]
+        first = n_numeric
+        for column, n_levels in zip(codes, self._widths, strict=True):
+            known = np.flatnonzero(column >= 0)
+            out[known, first + column[known]] = 1.0
+            first += n_levels
+        return out
+
+    def _filled(self, values):
+        """Numbers with the centre where they are missing, and where that is."""
         missing = np.isnan(values)
         if missing.any():
             values = np.where(missing, self.center_, values)
-        z = self._scale(values)
-        if not self.indicators_ and not self.categorical_:
-            return z.astype(dtype, copy=False)
-        out = np.zeros((len(z), self.n_features_out_), dtype=dtype)
-        start = z.shape[1]
-        out[:, :start] = z
-        out[:, start : start + len(self.indicators_)] = missing[:, self.indicators_]
-        rows = np.arange(len(z))
-        start += len(self.indicators_)
-        for column, lookup, width in zip(
-            levels, self._lookup, self._widths, strict=True
-        ):
-            codes = np.array([lookup.get(v, -1) for v in column], dtype=np.intp)
-            known = codes >= 0
-            out[rows[known], start + codes[known]] = 1.0
-            start += width
-        return out
+        return values, missing
 
     def scale(self, values):
         """Scale finite numeric values of sound size: the quick path of `transform`."""
@@ -333,7 +353,7 @@ def _is_numeric(series):
             "the hour of the day."
         )
     if dtype == nw.Object:
-        present = [v for v in _levels(series) if v is not None]
+        present = [v for v in _objects(series) if v is not None]
         return bool(present) and all(isinstance(v, Real) for v in present)
     return False
 
@@ -344,7 +364,7 @@ def _as_numbers(series):
         return to_float(series)
     if dtype == nw.Object:
         try:
-            values = [np.nan if v is None else float(v) for v in _levels(series)]
+            values = [np.nan if v is None else float(v) for v in _objects(series)]
             return np.array(values, dtype=np.float64)
         except (TypeError, ValueError):
             pass
@@ -354,18 +374,25 @@ def _as_numbers(series):
     )
 
 
-def _levels(series):
-    """Values of a column as Python objects, None where missing."""
+def _coded(series):
+    """Codes of a column's values, -1 where missing, and the level of each code."""
     if series.dtype.is_numeric() or series.dtype == nw.Boolean:
         # 1, 1.0 and True are one level; NaN is missing
-        values = to_float(series).tolist()
-        return [None if v != v else v for v in values]
-    values = series.to_list()
+        values = to_float(series)
+        codes, present = np.full(len(values), -1, dtype=np.intp), ~np.isnan(values)
+        levels, codes[present] = np.unique(values[present], return_inverse=True)
+        return codes, levels.tolist()
+    codes, values = column_codes(series)
+    return codes, [_plain(value) for value in values]
+
+
+def _objects(series):
+    """Values of a column of Python objects, None where missing."""
     missing = series.is_null().to_list()
-    levels = [
-        None if gone else _plain(v) for v, gone in zip(values, missing, strict=True)
+    return [
+        None if gone else _plain(value)
+        for value, gone in zip(series.to_list(), missing, strict=True)
     ]
-    return levels
 
 
 def _plain(value):
@@ -379,12 +406,15 @@ def _plain(value):
     return value if isinstance(value, str | bool | int) else str(value)
 
 
-def _fit_levels(values, weight, max_categories):
+def _fit_levels(codes, levels, weight, max_categories):
     """Levels with a column of their own, and those that share one."""
-    table, codes = {}, np.empty(len(values), dtype=np.intp)
-    for i, value in enumerate(values):
-        codes[i] = table.setdefault(value, len(table))
+    table = {}
+    # Two values may be one level; the last place stands for missing values.
+    same = [table.setdefault(level, len(table)) for level in (*levels, None)]
+    codes = np.array(same)[codes]
     mass = np.bincount(codes, weights=weight, minlength=len(table))
+    met = np.bincount(codes, minlength=len(table)) > 0
+    table = {level: at for level, at in table.items() if met[at]}
     # Sorted by type and value, so that the order of the rows leaves no trace.
     # Not `v or 0` in place of None: an empty text is a text.
     level = sorted(

@@ -11,6 +11,7 @@ from sklearn.base import clone
 from skdistill._compat import num_samples, safe_indexing
 from skdistill._labelling import check_teacher, make_splits
 from skdistill.soft_targets import is_row_aligned, out_of_bag, out_of_fold
+from skdistill.soft_targets._asking import fit_on_part
 
 #: Fewer bagged estimators than this leave too few votes, or none, out of bag.
 MIN_BAGGED = 100
@@ -65,7 +66,7 @@ class TeacherFit:
             key: safe_indexing(value, at) if is_row_aligned(value, n_samples) else value
             for key, value in self.params.items()
         }
-        return teacher.fit(safe_indexing(self.X, at), self.y[at], **params)
+        return fit_on_part(teacher, safe_indexing(self.X, at), self.y[at], **params)
 
 
 def _bags_enough(teacher):

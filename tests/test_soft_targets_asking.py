@@ -11,6 +11,8 @@ from sklearn.ensemble import (
 )
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import _num_samples
 
 from skdistill.soft_targets import out_of_bag, out_of_fold, teacher_probabilities
@@ -122,6 +124,23 @@ def test_out_of_fold_answers_where_a_fold_has_one_class_only():
     splits = [(np.arange(3), np.arange(3, 6)), (np.arange(3, 6), np.arange(3))]
     P, _ = out_of_fold(Recorder(), X, y, classes=np.unique(y), splits=splits)
     np.testing.assert_array_equal(P, [[0, 1]] * 3 + [[1, 0]] * 3)
+
+
+@pytest.mark.parametrize("in_pipeline", [False, True])
+def test_out_of_fold_gives_xgboost_codes_without_a_gap(in_pipeline):
+    xgboost = pytest.importorskip("xgboost")
+    rng = np.random.RandomState(0)
+    X, y = rng.standard_normal((61, 2)), np.r_[np.repeat([0, 2, 5], 20), 4]
+    X[:, 0] += 3 * y
+    boosting = xgboost.XGBClassifier(n_estimators=5, n_jobs=1)
+    if in_pipeline:
+        boosting = make_pipeline(StandardScaler(), boosting)
+    classes, rows = np.array([0, 2, 4, 5]), np.arange(61)
+    splits = [(rows[rows % 3 != k], rows[rows % 3 == k]) for k in range(3)]
+    P, first = out_of_fold(boosting, X, y, classes=classes, splits=splits)
+    assert (classes[P[:60].argmax(axis=1)] == y[:60]).mean() > 0.9
+    assert P[60, 2] == 0  # nobody else has its label
+    assert np.array_equal(first.classes_, [0, 2, 5])
 
 
 def test_out_of_fold_averages_repeated_rows_and_marks_absent_ones():

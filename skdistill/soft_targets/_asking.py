@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
+from sklearn.pipeline import Pipeline
 from sklearn.utils.parallel import Parallel, delayed
 
 from skdistill._compat import num_samples, safe_indexing
@@ -131,6 +132,50 @@ def out_of_fold(
     return total, first
 
 
+class _Relabelled:
+    """Fitted classifier of codes that answers by labels."""
+
+    def __init__(self, fitted, classes):
+        self.fitted, self.classes_ = fitted, classes
+
+    def predict_proba(self, X):
+        """Probabilities of the labels."""
+        return self.fitted.predict_proba(X)
+
+
+def fit_on_part(teacher, X, y, **params):
+    """Fit a teacher on some of the rows, which may lack a class.
+
+    XGBoost wants integers from 0 on without a gap: where a class is missing it gets
+    such ones.
+
+    Parameters
+    ----------
+    teacher : unfitted classifier
+        Also at the end of a Pipeline.
+
+    X : array-like
+        Rows.
+
+    y : ndarray of shape (n_samples,)
+        Labels.
+
+    **params : dict
+        Passed to `fit`.
+
+    Returns
+    -------
+    fitted : classifier
+        `teacher` itself, or one that speaks of the labels instead of codes.
+    """
+    met, codes = np.unique(y, return_inverse=True)
+    last = teacher.steps[-1][1] if isinstance(teacher, Pipeline) else teacher
+    wants_codes = "XGBModel" in {kind.__name__ for kind in type(last).__mro__}
+    if wants_codes and y.dtype.kind in "iu" and met[-1] >= len(met):
+        return _Relabelled(teacher.fit(X, codes, **params), met)
+    return teacher.fit(X, y, **params)
+
+
 def _label_fold(teacher, X, y, train, test, classes, fit_params, keep):
     n_samples = num_samples(X)
     sliced = {
@@ -141,7 +186,7 @@ def _label_fold(teacher, X, y, train, test, classes, fit_params, keep):
     if len(np.unique(y_train)) == 1:  # most classifiers refuse, the answer is plain
         teacher = DummyClassifier(strategy="prior")
         sliced = {}
-    teacher.fit(safe_indexing(X, train), y_train, **sliced)
+    teacher = fit_on_part(teacher, safe_indexing(X, train), y_train, **sliced)
     P = teacher_probabilities(
         teacher, safe_indexing(X, test), classes=classes, allow_abstentions=True
     )

@@ -93,3 +93,34 @@ def test_halves_temperature_leaves_what_fits():
     one_sided = np.where(np.arange(60) % 2 == 0, 1.0, 0.0)  # one half weighs nothing
     T, same = halves_temperature(P, noise, sample_weight=one_sided)
     assert T == 1.0 and same is P
+
+
+@pytest.mark.parametrize(
+    "P, codes, weight, error, said",
+    [
+        ([[0.5, 0.5]], [2], None, ValueError, "between 0 and 1"),
+        ([[0.5, 0.5]], [0, 1], None, ValueError, "one code for each row"),
+        ([[0.5, 0.5]], ["a"], None, TypeError, "integers"),
+        ([[0.5, 0.9]], [0], None, ValueError, "sum to 1"),
+        ([[2.0, -1.0]], [0], None, ValueError, "lie between 0 and 1"),
+        ([0.5, 0.5], [0, 1], None, ValueError, "two columns|Two classes"),
+        ([[np.nan, 0.5]], [0], None, ValueError, "finite"),
+        ([[0.5, 0.5]], [0], [0.0], ValueError, "greater than 0|non-zero"),
+    ],
+)
+def test_temperature_refuses_what_are_no_labelled_probabilities(
+    P, codes, weight, error, said
+):
+    with pytest.raises(error, match=said):
+        fit_temperature(P, codes, sample_weight=weight)
+
+
+def test_temperature_takes_lists_and_leaves_rows_of_weight_zero_out():
+    rng = np.random.RandomState(0)
+    P = rng.dirichlet([1, 1], size=50)
+    codes = (rng.random_sample(50) < P[:, 1]).astype(int)
+    found = fit_temperature(P.tolist(), codes.tolist())
+    assert found == fit_temperature(P, codes)
+    weight = np.r_[np.ones(50), np.zeros(50)]
+    twice = np.concatenate([P, P[::-1]]), np.concatenate([codes, 1 - codes])
+    assert fit_temperature(*twice, sample_weight=weight) == pytest.approx(found)

@@ -4,18 +4,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from skdistill._compat import check_sample_weight
 from skdistill.soft_targets._arithmetic import (
     log_loss_rows,
     log_ratios,
     mean_and_se,
     power,
 )
-from skdistill.soft_targets._checks import (
-    as_float64,
-    check_codes,
-    check_soft_targets,
-)
+from skdistill.soft_targets._checks import check_labelled
 from skdistill.soft_targets._isotonic import fit_curves, follow_curves
 from skdistill.soft_targets._temperature import fit_power, probability_floor
 from skdistill.soft_targets._vector import fit_vectors, scale_by_vectors
@@ -157,7 +152,7 @@ def calibrate(P, codes, *, sample_weight=None, method="auto", n_splits=5):
             f"method must be 'auto' or one of {list(METHODS)!r}, got {method!r}. "
             "'auto' takes the simplest that is good enough."
         )
-    P, codes, sample_weight = _check_rows(P, codes, sample_weight)
+    P, codes, sample_weight = check_labelled(P, codes, sample_weight)
     tried = (method,)
     if method == "auto":
         tried = METHODS if _enough_for_curves(codes, P.shape[1]) else METHODS[:-1]
@@ -167,29 +162,6 @@ def calibrate(P, codes, *, sample_weight=None, method="auto", n_splits=5):
         method = _simplest(losses, sample_weight)
     means = {name: mean_and_se(row, sample_weight)[0] for name, row in losses.items()}
     return _fit(method, P, codes, sample_weight, eps, losses=means)
-
-
-def _check_rows(P, codes, weight):
-    """Check what comes in, and return it as arrays without the rows of weight zero."""
-    P = as_float64(P, "P", "(n_samples, n_classes)")
-    if P.ndim != 2 or not P.size:
-        raise ValueError(
-            "P must have shape (n_samples, n_classes), with one row at least, got "
-            f"{P.shape!r}. Two classes have two columns: np.column_stack([1 - p, p])."
-        )
-    # Checked only: rows that sum to 1 stay what they are to the last bit.
-    check_soft_targets(P, n_samples=len(P), n_classes=P.shape[1], name="P")
-    codes = check_codes(codes, n_samples=len(P), n_classes=P.shape[1])
-    if weight is None:
-        return P, codes, None
-    weight = check_sample_weight(weight, P)
-    counts = weight > 0
-    if not counts.any():
-        raise ValueError(
-            "sample_weight must be greater than 0 in one row at least, got none in "
-            f"{len(P)} rows. Pass None to weight all rows alike."
-        )
-    return P[counts], codes[counts], weight[counts]
 
 
 def _enough_for_curves(codes, n_classes):

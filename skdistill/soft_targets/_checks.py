@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from skdistill._compat import check_sample_weight
+
 #: Largest deviation of a row's sum from 1 that counts as rounding (float16 output).
 ROW_SUM_TOLERANCE = 1e-3
 
@@ -118,6 +120,55 @@ def check_codes(codes, *, n_samples, n_classes):
             "labels into codes by np.searchsorted(classes, y)."
         )
     return codes.astype(np.intp, copy=False)
+
+
+def check_labelled(P, codes, weight):
+    """Check probabilities, labels and weights; leave rows of weight zero out.
+
+    Parameters
+    ----------
+    P : array-like of shape (n_samples, n_classes)
+        Probabilities.
+
+    codes : array-like of int of shape (n_samples,)
+        Column of each row's label.
+
+    weight : array-like of shape (n_samples,) or None
+        Weights of the rows.
+
+    Returns
+    -------
+    P, codes, weight : ndarray
+        The rows that count; None where there are no weights.
+
+    Raises
+    ------
+    ValueError
+        If they contradict each other, `P` does not hold probabilities, or no row
+        counts.
+
+    TypeError
+        If `codes` are not integers.
+    """
+    P = as_float64(P, "P", "(n_samples, n_classes)")
+    if P.ndim != 2 or not P.size:
+        raise ValueError(
+            "P must have shape (n_samples, n_classes), with one row at least, got "
+            f"{P.shape!r}. Two classes have two columns: np.column_stack([1 - p, p])."
+        )
+    # Checked only: rows that sum to 1 stay what they are to the last bit.
+    check_soft_targets(P, n_samples=len(P), n_classes=P.shape[1], name="P")
+    codes = check_codes(codes, n_samples=len(P), n_classes=P.shape[1])
+    if weight is None:
+        return P, codes, None
+    weight = check_sample_weight(weight, P)
+    counts = weight > 0
+    if not counts.any():
+        raise ValueError(
+            "sample_weight must be greater than 0 in one row at least, got none in "
+            f"{len(P)} rows. Pass None to weight all rows alike."
+        )
+    return P[counts], codes[counts], weight[counts]
 
 
 def _check_values(P, n_classes, name, rows):

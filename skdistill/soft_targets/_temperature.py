@@ -8,6 +8,7 @@ from skdistill.soft_targets._arithmetic import (
     power,
     temper,
 )
+from skdistill.soft_targets._checks import check_labelled
 
 #: Inverse temperatures between which a calibration is sought.
 POWER_BOUNDS = (1 / 20, 20.0)
@@ -18,14 +19,14 @@ def fit_temperature(P, codes, *, sample_weight=None, eps=1e-12):
 
     Parameters
     ----------
-    P : ndarray of shape (n_samples, n_classes)
+    P : array-like of shape (n_samples, n_classes)
         Probabilities of rows that their teacher was not fitted on.
 
-    codes : ndarray of int of shape (n_samples,)
+    codes : array-like of int of shape (n_samples,)
         Column of each row's label.
 
-    sample_weight : ndarray of shape (n_samples,), default=None
-        Weights of the rows.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows; rows of weight zero count for nothing.
 
     eps : float, default=1e-12
         Smaller probabilities count as this one.
@@ -35,11 +36,25 @@ def fit_temperature(P, codes, *, sample_weight=None, eps=1e-12):
     temperature : float
         Between .05 and 20.
 
+    Raises
+    ------
+    ValueError
+        If there are no rows of positive weight, or `P` does not hold probabilities, or
+        `codes` is of another length or names a column that `P` lacks.
+
+    TypeError
+        If `codes` are not integers.
+
     References
     ----------
     Guo et al., "On calibration of modern neural networks", ICML 2017.
     """
-    return 1.0 / fit_power(log_ratios(P, eps), codes, sample_weight)
+    P, codes, sample_weight = check_labelled(P, codes, sample_weight)
+    return _temperature_of(P, codes, sample_weight, eps)
+
+
+def _temperature_of(P, codes, weight, eps=1e-12):
+    return 1.0 / fit_power(log_ratios(P, eps), codes, weight)
 
 
 def halves_temperature(P, codes, *, sample_weight=None):
@@ -69,12 +84,12 @@ def halves_temperature(P, codes, *, sample_weight=None):
         weight = None if sample_weight is None else sample_weight[half]
         if not half.any() or (weight is not None and not weight.any()):
             return 1.0, P
-        T = fit_temperature(P[half], codes[half], sample_weight=weight)
+        T = _temperature_of(P[half], codes[half], weight)
         tempered[~half] = temper(P[~half], T)
     gain = log_loss_rows(P, codes) - log_loss_rows(tempered, codes)
     if np.average(gain, weights=sample_weight) <= 0:
         return 1.0, P
-    return fit_temperature(P, codes, sample_weight=sample_weight), tempered
+    return _temperature_of(P, codes, sample_weight), tempered
 
 
 def fit_power(logits, codes, weight, start=1.0):

@@ -1,13 +1,16 @@
 """LogisticStudent: multinomial logistic regression on soft targets."""
 
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache
 from numbers import Integral, Real
 
 import numpy as np
 from scipy import sparse
 from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import ThreadpoolController
 
 from skdistill._compat import Interval, StrOptions, fit_context
 from skdistill.students._base import SoftTargetClassifier
@@ -15,6 +18,10 @@ from skdistill.students._table import TableEncoder
 
 #: A gradient below this one, though above `tol`, moves no probability that matters.
 WORTH_A_WARNING = 1e-5
+
+#: Up to so many products of two numbers in one look at all rows, further threads of the
+#: linear algebra would mostly wait for each other.
+MOST_SERIAL = 100_000_000
 
 #: Up to so many dense columns are decorrelated before the solver starts.
 MAX_DECORRELATED = 1000
@@ -297,24 +304,38 @@ def solve_logistic(
     solution : Solution
         With one logit for two classes, else with one for each.
     """
-    problem = _Problem.of(X, P, weight, C, fit_intercept)
-    found = minimize(
-        problem.loss_and_gradient,
-        problem.start(near),
-        jac=True,
-        method="L-BFGS-B",
-        options={
-            "maxiter": max_iter,
-            "maxfun": 20 * max_iter,
-            "gtol": tol,
-            "ftol": 0.0,
-            "maxcor": memory,
-        },
-    )
+    with _few_threads(X, P):
+        problem = _Problem.of(X, P, weight, C, fit_intercept)
+        found = minimize(
+            problem.loss_and_gradient,
+            problem.start(near),
+            jac=True,
+            method="L-BFGS-B",
+            options={
+                "maxiter": max_iter,
+                "maxfun": 20 * max_iter,
+                "gtol": tol,
+                "ftol": 0.0,
+                "maxcor": memory,
+            },
+        )
     coef, intercept = problem.original(found.x)
     gradient = float(np.abs(found.jac).max())
     n_iter = max(1, int(found.nit))
     return Solution(coef, intercept, n_iter, gradient, found.status == 1)
+
+
+def _few_threads(X, P):
+    """One thread for the linear algebra where more would not pay."""
+    if not sparse.issparse(X) and X.size * P.shape[1] > MOST_SERIAL:
+        return nullcontext()
+    return _controller().limit(limits=1, user_api="blas")
+
+
+@cache
+def _controller():
+    """What sets numpy's and scipy's threads; looking for them takes milliseconds."""
+    return ThreadpoolController()
 
 
 @dataclass(frozen=True)

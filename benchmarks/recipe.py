@@ -111,6 +111,24 @@ def measure(table, teacher, student, seed, memory):
         make_teacher(teacher, X), make_student(student, X), memory=memory,
         random_state=seed,
     ).fit(X, y)  # fmt: skip
+    return figures_of(small, X_test, y_test)
+
+
+def figures_of(small, X_test, y_test):
+    """Scores of teacher, plain student and student on test rows, and what was chosen.
+
+    Parameters
+    ----------
+    small : fitted DistilledClassifier
+        With a teacher that it fitted, and a plain student.
+
+    X_test, y_test : array-like
+        Rows that nobody has seen, and their labels.
+
+    Returns
+    -------
+    figures : dict
+    """
     codes = np.searchsorted(small.classes_, y_test)
     models = {
         "teacher": small.teacher_, "plain": small.plain_student_, "student": small,
@@ -166,20 +184,25 @@ def report():
         f"{'table':<11}{'teacher':<9}{'student':<9}{'teacher':>12}{'plain':>13}"
         f"{'distilled':>14}  {'ECE: t':>6} {'s':>5} {'z':>5}  chosen"
     ]
-    for line in lines:
-        f = line["figures"]
-        scores = "".join(
-            f"{f[m + '_accuracy']:>7.3f}/{f[m + '_log_loss']:.3f}"
-            for m in ("teacher", "plain", "student")
-        )
-        text.append(
-            f"{line['table']:<11}{line['teacher']:<9}{line['student']:<9}{scores}  "
-            f"{f['teacher_ece']:>6.3f} {f['student_ece']:.3f} {_z(f):>5.1f}  {_way(f)}"
-        )
+    text += [
+        f"{line['table']:<11}{line['teacher']:<9}{line['student']:<9}"
+        f"{shown(line['figures'])}"
+        for line in lines
+    ]
     for student in STUDENTS:
         pairs = [x["figures"] for x in lines if x["student"] == student]
         text += harm(student, pairs) + gains(pairs)
     return text + harm("all students", [line["figures"] for line in lines])
+
+
+def shown(f):
+    """Scores of teacher, plain student and student, and what was chosen, in short."""
+    scores = "".join(
+        f"{f[m + '_accuracy']:>7.3f}/{f[m + '_log_loss']:.3f}"
+        for m in ("teacher", "plain", "student")
+    )
+    errors = f"{f['teacher_ece']:>6.3f} {f['student_ece']:.3f}"
+    return f"{scores}  {errors} {_z(f):>5.1f}  {_way(f)}"
 
 
 def _way(f):

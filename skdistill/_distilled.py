@@ -407,7 +407,9 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         search = _choice.plan_search(
             alpha=self.alpha, temperature=self.temperature, sources=tuple(samplers),
             is_given=is_given, has_labels=codes is not None,
-            encodings=encodings_to_try(make_student(), X) if is_open else ("",),
+            encodings=(
+                encodings_to_try(make_student(), X, self.effort) if is_open else ("",)
+            ),
             is_costly=is_net(make_student()), effort=self.effort,
         )  # fmt: skip
         choice = _choice.decide(

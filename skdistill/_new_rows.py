@@ -7,6 +7,7 @@ from sklearn.base import clone
 
 from skdistill._compat import num_samples, safe_indexing
 from skdistill._frames import as_frame
+from skdistill._pace import is_too_dear
 from skdistill.students import (
     LogisticStudent,
     MLPStudent,
@@ -21,6 +22,8 @@ DRAWN_PER_ROW_NET, DRAWN_PER_ROW_TRIAL, DRAWN_PER_ROW_TREE = 30, 10, 5
 MIN_DRAWN_NET, MAX_DRAWN = 20_000, 200_000
 #: Cells of drawn rows at most (400 MB), and of rows with piecewise-linear inputs (256).
 MAX_DRAWN_CELLS, MAX_ENCODED_CELLS = 50_000_000, 64_000_000
+#: Rows whose values are counted to know how wide an encoded table is.
+ROWS_TO_COUNT = 10_000
 #: Settings of the MungeSampler that are tried. Near rows keep most cells of a row; far
 #: ones change most, so that a teacher that remembers its training rows does not answer
 #: with the label it remembers.
@@ -203,10 +206,12 @@ def n_numeric_columns(X):
     return X.shape[1] if is_numeric else 0
 
 
-def encodings_to_try(student, X):
+def encodings_to_try(student, X, effort="default"):
     """Ways in which a student may take numeric columns, its usual one first.
 
-    The piecewise-linear one is left out where the encoded rows would fill the memory.
+    The piecewise-linear one is left out where the encoded rows would fill the memory,
+    and unless effort is "high" where a net would get so wide that it could learn for a
+    few steps only.
     """
     # Behind other steps of a Pipeline nobody knows how many columns arrive.
     if not isinstance(student, MLPStudent | LogisticStudent):
@@ -216,7 +221,30 @@ def encodings_to_try(student, X):
     n_rows = num_samples(X)
     n_rows += rows_to_draw(student, n_rows, n_columns(X), trial=True)
     n_cells = n_rows * n_numeric_columns(X) * student.n_bins
-    return ("", "piecewise") if 0 < n_cells <= MAX_ENCODED_CELLS else ("",)
+    if not 0 < n_cells <= MAX_ENCODED_CELLS:
+        return ("",)
+    if isinstance(student, MLPStudent) and effort != "high":
+        if is_too_dear(student, *_widths(X, student)):
+            return ("",)
+    return "", "piecewise"
+
+
+def _widths(X, student):
+    """Inputs that a table becomes as usual, and with the piecewise-linear encoding."""
+    step = max(1, num_samples(X) // ROWS_TO_COUNT)
+    frame = as_frame(X)
+    if frame is None:
+        columns = (np.unique(column).size for column in X[::step].T)
+        n_levels = [(True, size) for size in columns]
+    else:
+        columns = frame.gather_every(step).iter_columns()
+        n_levels = [(s.dtype.is_numeric(), s.n_unique()) for s in columns]
+    usual = piecewise = 0
+    for is_numeric, size in n_levels:
+        hot = min(size, student.max_categories)
+        usual += 1 if is_numeric else hot
+        piecewise += min(max(size - 1, 1), student.n_bins) if is_numeric else hot
+    return usual, piecewise
 
 
 def is_net(student):

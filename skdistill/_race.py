@@ -74,8 +74,11 @@ class Race:
         self.train, self.test = train, test
         self.teacher, self.panel = teacher, Panel(calibration)
         self.record, self.step = record, step
-        self.losses, self.temperatures = {}, {}
+        self.losses, self.bare_losses, self.temperatures = {}, {}, {}
         self.plain, self.drawn = {}, {"none": None}
+        # So many rows tell nothing of smaller probabilities, and the zeros of single
+        # trees would drown all that differs between them.
+        self.least = 0.5 / len(train)
 
     def run(self, search):
         """Fit what the search names and return the settings of lowest loss.
@@ -124,11 +127,9 @@ class Race:
             settings = replace(settings, transfer="none")
         if settings not in self.losses or length is not TRIAL:
             student, _ = self.trainer.fit(self.train, settings, new, length=length)
-            # So many rows tell nothing of smaller probabilities, and the zeros of a
-            # single tree would drown all that does differ.
-            Q = np.maximum(student.predict_proba(self.test.X), 0.5 / len(self.train))
+            Q = student.predict_proba(self.test.X)
             if settings.is_plain:
-                self.plain[settings] = student, Q
+                self.plain[settings] = student, np.maximum(Q, self.least)
             if (
                 settings != PLAIN
                 and self.test.codes is not None
@@ -137,7 +138,8 @@ class Race:
                 self.temperatures[settings], Q = halves_temperature(
                     Q, self.test.codes, sample_weight=self.test.weight
                 )
-            self.losses[settings] = self.test.losses(Q)
+            self.bare_losses[settings] = self.test.losses(Q)
+            self.losses[settings] = self.test.losses(np.maximum(Q, self.least))
             self.record.add(settings.name, self.test, Q, settings=settings)
         self.step()
 
@@ -166,9 +168,21 @@ class Race:
         return min(some, key=lambda s: mean_and_se(self.losses[s], self.test.weight)[0])
 
     def beats(self, one, other):
-        """Tell whether one is better than the other by a standard error."""
-        gain, se = mean_and_se(self.losses[other] - self.losses[one], self.test.weight)
-        return gain > 0 and gain >= se
+        """Tell whether one is better than the other by a standard error.
+
+        The zeros of a plain tree count in full against it, for to have none is what a
+        teacher is good for; where they alone decide, the other may not be worse in
+        what is left.
+        """
+        ahead = self._lead(self.losses, one, other)
+        if PLAIN in (one, other):
+            return ahead > -1 and self._lead(self.bare_losses, one, other) >= 1
+        return ahead >= 1
+
+    def _lead(self, losses, one, other):
+        """By how many standard errors one is better than the other."""
+        gain, se = mean_and_se(losses[other] - losses[one], self.test.weight)
+        return gain / max(se, 1e-300)
 
     def climb(self, *groups):
         """Go from the best of one group to that of the next, where it is better."""

@@ -235,6 +235,8 @@ class Trainer:
         n_steps = self._steps(student, rows, settings, new, length)
         if n_steps is not None:
             last_step(student).set_params(max_steps=n_steps)
+            n_rows = len(rows) + len(new.P)
+            self.pace.spend(settings.encoding, n_steps, n_rows)
         if new is not None and new.is_many:
             last_step(student).set_params(early_stopping=False)
         elif new is not None and len(new.held):

@@ -147,6 +147,30 @@ def test_choice_falls_to_plain_unless_beaten_by_a_standard_error(gain, wins):
     assert (NO_HELP in summary["note"]) != wins
 
 
+@pytest.mark.parametrize("loss_of_others, wins", [(0.3, True), (0.9, False)])
+def test_choice_counts_the_zeros_of_a_plain_tree(loss_of_others, wins):
+    # as good as the others on all rows but three, which it holds for impossible
+    rng = np.random.RandomState(0)
+    q = np.exp(-0.3 + 0.05 * rng.standard_normal(400))
+    q[:3] = 0.0
+    soft = Settings(0.5)
+
+    def fit(train, settings, new, *, length):
+        if settings == soft:
+            return Answer(loss_of_others + 0.05 * rng.standard_normal(400)), None
+        answer = Answer(np.zeros(400))
+        answer.q = q
+        return answer, None
+
+    record = Record()
+    search = Search((PLAIN, soft), (), PLAIN)
+    best = run_race(fit, known_rows(400), search, record=record).best
+    assert (best == soft) == wins
+    summary = record.as_dict(best)
+    plain = (summary["model"] == "plain student") & (summary["metric"] == "log_loss")
+    assert summary["score"][plain] == pytest.approx(0.3 + 3 / 400 * 34.5, abs=0.03)
+
+
 def test_choice_wants_a_standard_error_for_more_inputs():
     usual, wide = Settings(1.0), Settings(1.0, encoding="piecewise")
     assert chosen({PLAIN: 0.9, usual: 0.5, wide: 0.499}, spread=0.1)[0] == usual

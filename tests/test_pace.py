@@ -1,13 +1,15 @@
 """How many gradient steps a net takes on new rows."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skdistill import MLPStudent
-from skdistill._pace import FINAL_ROUND, TO_KEEP, TRIAL, Pace
+from skdistill import LogisticStudent, MLPStudent
+from skdistill._new_rows import encodings_to_try
+from skdistill._pace import BUDGET, FINAL_ROUND, TO_KEEP, TRIAL, Pace, is_too_dear
 
 MANY = 150_000
 
@@ -62,3 +64,47 @@ def test_steps_of_others_and_those_that_the_user_set_are_left_alone():
     assert pace.steps(LogisticRegression(), MANY, "", TO_KEEP) is None
     behind = make_pipeline(StandardScaler(), MLPStudent())
     assert pace.steps(behind, MANY, "", TO_KEEP) == TO_KEEP.least
+
+
+def test_last_fit_takes_what_is_left_and_its_least_in_any_case():
+    n_plain = 2_000
+    pace = pace_after(n_plain)
+    usual = pace.steps(MLPStudent(), MANY, "", TO_KEEP)
+    assert usual == TO_KEEP.times * n_plain
+    # all fits but the last have taken this many steps of the plain net
+    price, left = pace._price(""), 4_000
+    pace.spend(
+        "",
+        (BUDGET * n_plain - n_plain - pace._encoding_cost("", MANY)) / price - left,
+        0,
+    )
+    assert pace.steps(MLPStudent(), MANY, "", TO_KEEP) == pytest.approx(left, abs=1)
+    before = pace.steps(MLPStudent(), MANY, "", FINAL_ROUND)
+    pace.spend("", 10 * n_plain, MANY)
+    assert pace.steps(MLPStudent(), MANY, "", TO_KEEP) == TO_KEEP.least
+    assert pace.steps(MLPStudent(), MANY, "", FINAL_ROUND) == before
+
+
+def test_what_was_spent_does_not_count_with_high_effort():
+    pace = pace_after(2_000, is_bounded=False)
+    pace.spend("", 10**9, MANY)
+    assert pace.steps(MLPStudent(), MANY, "", TO_KEEP) == TO_KEEP.most
+
+
+def test_encoding_is_too_dear_where_it_makes_a_narrow_net_wide():
+    assert not is_too_dear(MLPStudent((64, 64)), 10, 160)
+    assert is_too_dear(MLPStudent((64, 64)), 60, 960)
+    assert not is_too_dear(MLPStudent((64, 2_000, 2_000)), 60, 960)  # wide anyhow
+    assert is_too_dear(MLPStudent(()), 1_000, 160_000)
+
+
+@pytest.mark.parametrize("library", ["numpy", "pandas"])
+def test_piecewise_inputs_are_not_tried_where_they_are_too_dear(library):
+    X = np.random.RandomState(0).standard_normal((500, 60))
+    frame = X if library == "numpy" else pd.DataFrame(X)
+    net = MLPStudent((64, 64))
+    assert encodings_to_try(net, frame) == ("",)
+    assert encodings_to_try(net, frame, effort="high") == ("", "piecewise")
+    assert encodings_to_try(LogisticStudent(), frame) == ("", "piecewise")
+    # columns of two values stay one input each
+    assert encodings_to_try(net, (frame > 0).astype(int)) == ("", "piecewise")

@@ -1,13 +1,17 @@
 """Who labels new rows, and with which weight."""
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from skdistill._last_fit import fit_chosen
 from skdistill._panel import TEACHER_SHARE, Panel, weigh
-from skdistill._training import Rows
+from skdistill._race import Choice
+from skdistill._training import PLAIN, Rows, Settings
+from skdistill.teachers._opinion_pool import pool
 
 
 @pytest.fixture
@@ -76,3 +80,35 @@ def test_nobody_joins_a_teacher_that_answered_no_row(truth):
     silent = np.full_like(P, np.nan)
     assert_allclose(weigh(rows_of(silent, codes), [P]), [0.0])
     assert len(weigh(rows_of(P, codes), [])) == 0
+
+
+def test_last_fit_seats_plain_students_that_have_met_all_rows():
+    def answering(q):
+        return SimpleNamespace(predict_proba=lambda X: np.tile([1 - q, q], (len(X), 1)))
+
+    wide, soft = Settings(0.0, encoding="piecewise"), Settings(0.5, transfer="near")
+    fitted, labelled = [], []
+
+    def fit(rows, settings, new=None):
+        fitted.append(settings)
+        return answering({PLAIN: 0.9, wide: 0.2}.get(settings, 0.5)), "feed"
+
+    def rows_for(student, rows, teacher, name, panel):
+        labelled.append(panel(np.zeros((1, 1)), np.array([[0.5, 0.5]])))
+
+    trainer = SimpleNamespace(fit=fit, make_student=lambda: None)
+    source = SimpleNamespace(rows_for=rows_for, samplers={"near": None})
+    seats = {PLAIN: 0.3, wide: 0.2}
+    common = {
+        "teacher": None, "calibration": lambda P: P, "with_plain": True,
+        "progress": SimpleNamespace(task=lambda *_: nullcontext(lambda: None)),
+    }  # fmt: skip
+    last = fit_chosen(Choice(soft, seats), None, trainer, source, **common)
+    assert fitted == [PLAIN, wide, soft]
+    # the teacher, and both plain students
+    answers = [np.array([[1 - q, q]]) for q in (0.5, 0.9, 0.2)]
+    assert_allclose(labelled[0], pool(answers, [0.5, 0.3, 0.2]))
+    assert last.plain_student.predict_proba([0])[0, 1] == 0.9
+    fitted.clear()
+    last = fit_chosen(Choice(PLAIN, seats), None, trainer, source, **common)
+    assert fitted == [PLAIN] and last.student is last.plain_student

@@ -3,12 +3,23 @@
 import numpy as np
 import pytest
 
-from benchmarks import recipe
+from benchmarks import extremes, recipe
 
 
-def test_page_holds_the_table_of_the_lines():
+@pytest.mark.parametrize("benchmark", [recipe, extremes])
+def test_page_holds_the_table_of_the_lines(benchmark):
     text = recipe.PAGE.read_text()
-    assert recipe.page(text) == text
+    assert benchmark.page(text) == text
+
+
+def test_edges_are_what_they_are_called():
+    (X, _, y, _), _ = extremes.few_rows()
+    assert len(X) == len(y) == 500
+    (_, _, y, y_test), _ = extremes.rare_class()
+    share = np.mean(np.r_[y, y_test] == np.unique(y)[1])
+    assert len(y) == 20_000 and share == pytest.approx(0.01, abs=1e-3)
+    (X, _, _, _), _ = extremes.many_columns()
+    assert X.shape == (3_500, 1_500)
 
 
 def figures(plain, student, teacher, se=0.01):

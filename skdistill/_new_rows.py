@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import clone
 
 from skdistill._compat import num_samples, safe_indexing
-from skdistill._frames import as_frame
+from skdistill._frames import as_frame, column_codes, is_discrete
 from skdistill._pace import is_too_dear
 from skdistill.students import (
     LogisticStudent,
@@ -238,7 +238,10 @@ def _widths(X, student):
         n_levels = [(True, size) for size in columns]
     else:
         columns = frame.gather_every(step).iter_columns()
-        n_levels = [(s.dtype.is_numeric(), s.n_unique()) for s in columns]
+        n_levels = [
+            (not is_discrete(series), len(column_codes(series)[1]))
+            for series in columns
+        ]
     usual = piecewise = 0
     for is_numeric, size in n_levels:
         hot = min(size, student.max_categories)

@@ -106,5 +106,8 @@ def test_piecewise_inputs_are_not_tried_where_they_are_too_dear(library):
     assert encodings_to_try(net, frame) == ("",)
     assert encodings_to_try(net, frame, effort="high") == ("", "piecewise")
     assert encodings_to_try(LogisticStudent(), frame) == ("", "piecewise")
+    if library == "pandas":  # whatever a column holds is counted
+        odd = [("a", 1), "b", None, 2.5, pd.Timestamp(0)] * 100
+        assert encodings_to_try(net, frame.assign(odd=odd)) == ("",)
     # columns of two values stay one input each
     assert encodings_to_try(net, (frame > 0).astype(int)) == ("", "piecewise")

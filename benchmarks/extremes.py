@@ -24,6 +24,7 @@ from benchmarks.recipe import (
     make_student,
     make_teacher,
     shown,
+    with_table,
 )
 from benchmarks.reproduce._records import RECIPE, Unit, read, run
 from skdistill import DistilledClassifier
@@ -133,10 +134,7 @@ def report():
 
 def page(text):
     """Return the page of the guide with the table between its marks."""
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    block = "\n".join(f"   {line}".rstrip() for line in report())
-    return f"{before}{BEGIN}\n\n.. code-block:: text\n\n{block}\n\n{END}{after}"
+    return with_table(text, report(), BEGIN, END)
 
 
 def main():

@@ -267,10 +267,15 @@ def gains(pairs):
 
 def page(text):
     """Return the page of the guide with the table between its marks."""
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    block = "\n".join(f"   {line}".rstrip() for line in report())
-    return f"{before}{BEGIN}\n\n.. code-block:: text\n\n{block}\n\n{END}{after}"
+    return with_table(text, report(), BEGIN, END)
+
+
+def with_table(text, lines, begin, end):
+    """Return a page with other lines between two marks."""
+    before, rest = text.split(begin)
+    after = rest.split(end)[1]
+    block = "\n".join(f"   {line}".rstrip() for line in lines)
+    return f"{before}{begin}\n\n.. code-block:: text\n\n{block}\n\n{end}{after}"
 
 
 def main():

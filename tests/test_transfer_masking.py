@@ -143,8 +143,8 @@ def test_masking_sampler_draws_from_real_reviews():
 @pytest.mark.parametrize(
     ("X", "params", "error", "message"),
     [
-        (np.eye(3), {}, TypeError, "sequence of str to mask words of, got ndarray"),
-        (["a b", None], {}, TypeError, "sequence of str to mask words of, got list"),
+        (np.eye(3), {}, TypeError, "for a sampler of texts, got ndarray"),
+        (["a b", None], {}, TypeError, "for a sampler of texts, got list"),
         ([], {}, TypeError, "sequence of str"),
         (["", " "], {}, ValueError, "must have a word in some text"),
         (["a"], {"p_mask": 0.7, "p_replace": 0.5}, ValueError, r"got 0\.7 \+ 0\.5"),

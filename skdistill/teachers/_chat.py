@@ -162,7 +162,7 @@ class ChatTeacher(TextTeacher):
     store_ : AnswerStore
         Where the answers are.
 
-    prior_, mean_, calibration_ : ndarray, ndarray, callable
+    prior_, neutral_, calibration_ : ndarray, ndarray, callable
         What `fit` found.
 
     See Also
@@ -327,9 +327,7 @@ class ChatTeacher(TextTeacher):
         if sample_weight is not None:
             weight = check_sample_weight(sample_weight, X)[answered]
         codes = None if y is None else encode(np.asarray(y), self.classes_)[answered]
-        P = P[answered]
-        mean = np.average(P, axis=0, weights=weight)
-        return self._learn_correction(P, mean, codes, weight)
+        return self._learn_correction(P[answered], "batch", codes, weight)
 
     def predict_proba(self, X):
         """Probabilities of the labels, out of the store or by the server.

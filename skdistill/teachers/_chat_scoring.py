@@ -9,6 +9,8 @@ import math
 import re
 
 import numpy as np
+from scipy.optimize import minimize
+from scipy.special import logsumexp
 
 #: "I" is left out: replies that are no answer begin with it ("I think", "I'm sorry").
 LETTERS = "ABCDEFGHJKLMNOPQRSTUVWXYZ"
@@ -18,6 +20,9 @@ _AROUND = " \t\r\n\"'`*_()[]{}<>.,:;#\u0120\u010a\u2581"
 
 #: Letters of a name that a first token must have to stand for it.
 _FEWEST_LETTERS = 2
+
+#: Least probability, and most that a prior moves log-odds beyond the ratio of means.
+_SMALLEST, _FARTHEST = 1e-300, 20.0
 
 #: Most labels that have letters as codes.
 MOST_LETTERS = len(LETTERS)
@@ -267,18 +272,62 @@ def average_orders(masses, how="log"):
     return P / P.sum(axis=1, keepdims=True)
 
 
-def correct_prior(P, mean, prior):
-    """Take out what a model says on average, and put in a prior.
+def neutral_answer(P, prior, weight=None):
+    """Answer that stands for no evidence: without it, a batch is the prior on average.
 
-    log q_k = log p_k - log mean_k + log prior_k
+    It is the m for which the mean of `correct_prior(P, m, prior)` over the rows is the
+    prior. The mean of P, which batch calibration divides by, is that in the first
+    order only: it leaves part of a strong liking for one option.
+
+    Parameters
+    ----------
+    P : ndarray of shape (n_samples, n_options)
+        Probabilities of a batch of rows.
+
+    prior : ndarray of shape (n_options,)
+        Probabilities of the labels in such a batch.
+
+    weight : ndarray of shape (n_samples,) or None
+        Weights of the rows.
+
+    Returns
+    -------
+    neutral : ndarray of shape (n_options,)
+        Sums to 1.
+    """
+    logs = np.log(np.maximum(P, _SMALLEST))
+    weight = np.ones(len(P)) if weight is None else weight
+    weight = weight / weight.sum()
+
+    def loss(shift):  # convex; its gradient is mean minus prior
+        Q = logs + shift
+        total = logsumexp(Q, axis=1)
+        mean = weight @ np.exp(Q - total[:, None])
+        return weight @ total - prior @ shift, mean - prior
+
+    start = np.log(prior / np.maximum(weight @ P, _SMALLEST))
+    # an option that no row gives a chance cannot be lifted to its prior
+    bounds = [(at - _FARTHEST, at + _FARTHEST) for at in start]
+    shift = minimize(
+        loss, start, jac=True, method="L-BFGS-B", bounds=bounds,
+        options={"gtol": 1e-10, "ftol": 0.0, "maxiter": 1000},
+    ).x  # fmt: skip
+    logs = np.log(prior) - shift
+    return np.exp(logs - logsumexp(logs))
+
+
+def correct_prior(P, neutral, prior):
+    """Take out what a model says for want of evidence, and put in a prior.
+
+    log q_k = log p_k - log neutral_k + log prior_k
 
     Parameters
     ----------
     P : ndarray of shape (n_samples, n_options)
         Probabilities.
 
-    mean : ndarray of shape (n_options,)
-        Their mean over a batch of rows.
+    neutral : ndarray of shape (n_options,)
+        Answer that says nothing, of `neutral_answer` or to texts that say nothing.
 
     prior : ndarray of shape (n_options,)
         Probabilities of the labels in such a batch.
@@ -287,5 +336,5 @@ def correct_prior(P, mean, prior):
     -------
     Q : ndarray of shape (n_samples, n_options)
     """
-    Q = P * (prior / mean)
+    Q = P * (prior / neutral)
     return Q / Q.sum(axis=1, keepdims=True)

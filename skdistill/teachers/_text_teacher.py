@@ -5,7 +5,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from skdistill._compat import validate_parameter_constraints
 from skdistill.soft_targets import calibrate
-from skdistill.teachers._chat_scoring import correct_prior
+from skdistill.teachers._chat_scoring import correct_prior, neutral_answer
 from skdistill.teachers._row_keys import row_keys
 
 #: Labelled rows that a calibration takes at least.
@@ -50,7 +50,7 @@ class TextTeacher(ClassifierMixin, BaseEstimator):
 
     # -- correction --------------------------------------------------------------------
 
-    def _learn_correction(self, P, mean, codes, weight):
+    def _learn_correction(self, P, neutral, codes, weight):
         """Keep the prior of raw answers and, given enough labels, a calibration.
 
         Parameters
@@ -58,8 +58,9 @@ class TextTeacher(ClassifierMixin, BaseEstimator):
         P : ndarray of shape (n_samples, n_classes)
             Raw answers.
 
-        mean : ndarray of shape (n_classes,) or None
-            What the model says on average; None leaves the prior as it is.
+        neutral : "batch", ndarray of shape (n_classes,) or None
+            What the model says for want of evidence: found out of P, or given; None
+            leaves the prior as it is.
 
         codes : ndarray of int of shape (n_samples,) or None
             Position of each row's label.
@@ -72,7 +73,9 @@ class TextTeacher(ClassifierMixin, BaseEstimator):
         self : TextTeacher
         """
         self.prior_ = read_prior(self.prior, self.classes_, codes, weight)
-        self.mean_ = mean
+        if isinstance(neutral, str):
+            neutral = neutral_answer(P, self.prior_, weight)
+        self.neutral_ = neutral
         vars(self).pop("calibration_", None)
         if codes is not None and len(codes) >= FEWEST_LABELLED:
             P = self._corrected(P)  # by the prior alone, as yet
@@ -81,8 +84,8 @@ class TextTeacher(ClassifierMixin, BaseEstimator):
 
     def _corrected(self, P):
         """Raw answers with what `fit` found; as they are where it found nothing."""
-        if getattr(self, "mean_", None) is not None:
-            P = correct_prior(P, self.mean_, self.prior_)
+        if getattr(self, "neutral_", None) is not None:
+            P = correct_prior(P, self.neutral_, self.prior_)
         calibration = getattr(self, "calibration_", None)
         return P if calibration is None else calibration(P)
 

@@ -121,8 +121,9 @@ class TransformersTeacher(TextTeacher):
         max_iter=1000)``.
 
     prior_correction : {"auto", "batch", "contextual"} or None, default="auto"
-        What `fit` divides out: the mean answer over its rows ("batch" [2]_), or the
-        mean answer to texts that say nothing ("contextual" [3]_). "auto" is "batch" for
+        What `fit` divides out: the answer without which those to its rows are `prior_`
+        on average ("batch", after [2]_, whose mean answer is nearly that), or the mean
+        answer to texts that say nothing ("contextual" [3]_). "auto" is "batch" for
         *causal* and *entailment*, else None.
 
     prior : dict of label to float, default=None
@@ -162,7 +163,7 @@ class TransformersTeacher(TextTeacher):
     truncated_ : ndarray of bool of shape (n_samples,)
         Of the rows of the last request: which were cut.
 
-    mean_, prior_, calibration_ : ndarray, ndarray, callable
+    neutral_, prior_, calibration_ : ndarray, ndarray, callable
         What `fit` found; not *embedding*.
 
     head_ : classifier
@@ -309,8 +310,7 @@ class TransformersTeacher(TextTeacher):
         if self.task_ == "embedding":
             return self._fit_head(X, y, weight)
         codes = None if y is None else encode(np.asarray(y), self.classes_)
-        P = self._raw(X)
-        return self._learn_correction(P, self._mean_answer(P, weight), codes, weight)
+        return self._learn_correction(self._raw(X), self._neutral(), codes, weight)
 
     def _fit_head(self, X, y, weight):
         if y is None:
@@ -325,14 +325,14 @@ class TransformersTeacher(TextTeacher):
         self.head_ = clone(head).fit(self.transform(X), y, **weights)
         return self
 
-    def _mean_answer(self, P, weight):
-        """What the model says on average; None where that is not corrected."""
+    def _neutral(self):
+        """What `fit` divides out, as far as it is known before."""
         how = self.prior_correction
         if how == "auto":
             how = "batch" if self.task_ in ("causal", "entailment") else None
         if how == "contextual":
             return self._raw(list(CONTENT_FREE)).mean(axis=0)
-        return None if how is None else np.average(P, axis=0, weights=weight)
+        return how
 
     def predict_proba(self, X):
         """Probabilities of the labels.

@@ -7,6 +7,7 @@ object with these two methods can be given as ``transfer=``.
 
 from skdistill.transfer._copula import GaussianCopulaSampler
 from skdistill.transfer._interpolation import InterpolationSampler
+from skdistill.transfer._language_model import LanguageModelSampler
 from skdistill.transfer._manifold import off_manifold_rate
 from skdistill.transfer._masking import MaskingSampler
 from skdistill.transfer._munge import MungeSampler
@@ -18,6 +19,7 @@ from skdistill.transfer._thresholds import ThresholdSampler
 __all__ = [
     "GaussianCopulaSampler",
     "InterpolationSampler",
+    "LanguageModelSampler",
     "MaskingSampler",
     "MungeSampler",
     "ThresholdSampler",

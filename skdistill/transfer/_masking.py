@@ -1,25 +1,15 @@
 """New texts out of given ones: words left out, words put in, short runs of words."""
 
-import re
 from numbers import Integral, Real
 
-import narwhals.stable.v1 as nw
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skdistill._compat import Interval, fit_context
-from skdistill._frames import is_text
 from skdistill.transfer._base import CHUNK, N_ATTEMPTS
-
-#: Scripts that put no space between words: Thai and Lao, Burmese, Khmer, kana, Han.
-_SPACELESS = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
-    "\uf900-\ufaff\U00020000-\U0003ffff"
-)
-#: A word and the space behind it.
-_WORD = re.compile(rf"([{_SPACELESS}]|[^\s{_SPACELESS}]+)(\s*)")
+from skdistill.transfer._texts import check_texts, like, plain, words_of
 
 
 class MaskingSampler(BaseEstimator):
@@ -113,22 +103,18 @@ class MaskingSampler(BaseEstimator):
         ValueError
             If no text has a word, or ``p_mask + p_replace`` is above 1.
         """
-        if not is_text(X) or not all(isinstance(text, str) for text in X):
-            raise TypeError(
-                "X must be a sequence of str to mask words of, got "
-                f"{type(X).__name__}. Pass texts, or use MungeSampler for tables."
-            )
+        check_texts(X)
         if self.p_mask + self.p_replace > 1:
             raise ValueError(
                 "p_mask + p_replace must be at most 1, got "
                 f"{self.p_mask!r} + {self.p_replace!r}. Lower one of them."
             )
-        pairs = [_WORD.findall(text) for text in X]
+        pairs = [words_of(text) for text in X]
         lengths = np.fromiter(map(len, pairs), np.intp, len(pairs))
         if not lengths.any():
             raise ValueError("X must have a word in some text, got none. Drop X.")
         self._X = X
-        self._known = {_plain(text) for text in X}
+        self._known = {plain(text) for text in X}
         words, spaces = zip(*(pair for text in pairs for pair in text), strict=True)
         self._words, self._word = _coded(words)
         self._spaces, self._space = _coded(spaces)
@@ -168,9 +154,9 @@ class MaskingSampler(BaseEstimator):
             for part in np.split(todo, range(CHUNK, todo.size, CHUNK)):
                 new[part] = self._draw(rows[part], rng)
                 fresh[part] = [
-                    bool(t) and _plain(t) not in self._known for t in new[part]
+                    bool(t) and plain(t) not in self._known for t in new[part]
                 ]
-        return _like(self._X, new[fresh], rows[fresh])
+        return like(self._X, new[fresh], rows[fresh])
 
     def _draw(self, rows, rng):
         """Draw one text from each of some given ones; "" where no word is left."""
@@ -201,11 +187,6 @@ class MaskingSampler(BaseEstimator):
         ]
 
 
-def _plain(text):
-    """Text without what only spaces tell apart."""
-    return " ".join(text.split())
-
-
 def _coded(strings):
     """Distinct strings as an array of objects, and the position of each there."""
     table = {}
@@ -213,14 +194,3 @@ def _coded(strings):
     distinct = np.empty(len(table), dtype=object)
     distinct[:] = list(table)
     return distinct, np.asarray(codes, dtype=np.int32)
-
-
-def _like(X, texts, start):
-    """Texts in a sequence of the kind of X; `start` are positions of as many texts."""
-    if isinstance(X, list | tuple):
-        return type(X)(texts)
-    if isinstance(X, np.ndarray):
-        return texts if X.dtype == object else texts.astype(X.dtype.kind)
-    series = nw.from_native(X, series_only=True)
-    new = nw.maybe_reset_index(series[start])
-    return nw.to_native(new.scatter(np.arange(len(texts)), texts.tolist()))

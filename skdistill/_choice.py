@@ -7,15 +7,22 @@ wherever there are labels, and only a standard error beats it.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, StratifiedShuffleSplit
 
 from skdistill._race import Choice, Race
+from skdistill._record import Record
 from skdistill._training import PLAIN, Settings
 
 #: Share of the rows held out for the choice, and the fewest that can decide anything.
 HELD_OUT, MIN_HELD_OUT = 0.2, 50
+#: With fewer held-out rows the best of many owes part of its lead to chance, and has to
+#: beat the plain student on other rows again.
+FEW_HELD_OUT = 500
+#: Fits that this takes at most: two plain students and the best.
+N_AGAIN = 3
 #: Weights of the soft targets that are tried, the first with whatever else is tried. It
 #: is also the one used where there are too few rows for a choice.
 ALPHAS = (0.5, 1.0)
@@ -26,20 +33,23 @@ TEMPERATURES = (2.0, 4.0)
 # -- on which rows ---------------------------------------------------------------------
 
 
-def held_out_split(rows, seed):
-    """Split row positions into (train, test); test is empty where rows are too few."""
+def held_out_split(rows, seed, known=()):
+    """Split row positions into (train, test); test is empty where rows are too few.
+
+    Rows at the positions `known` are kept out of the test part, but for groups of rows.
+    """
     n, n_test = len(rows), int(HELD_OUT * len(rows))
     if n_test < MIN_HELD_OUT:
         return np.arange(n), np.arange(0)
     if rows.groups is not None:
         split = GroupShuffleSplit(1, test_size=HELD_OUT, random_state=seed)
         return next(split.split(np.zeros(n), groups=rows.groups))
-    usual = np.arange(n)
+    usual = np.setdiff1d(np.arange(n), known)
     if rows.codes is not None:
-        counts = np.bincount(rows.codes)
+        counts = np.bincount(rows.codes[usual], minlength=rows.codes.max() + 1)
         if n_test >= np.count_nonzero(counts):
             # Classes of a single row cannot be split: they stay in training.
-            usual = np.flatnonzero(counts[rows.codes] > 1)
+            usual = usual[counts[rows.codes[usual]] > 1]
             split = StratifiedShuffleSplit(1, test_size=n_test, random_state=seed)
             test = usual[next(split.split(usual, rows.codes[usual]))[1]]
             return np.setdiff1d(np.arange(n), test), np.sort(test)
@@ -220,12 +230,44 @@ def decide(
         split = held_out_split(rows, trainer.seed)
     if not can_decide(rows, split):
         return Choice(search.fallback)
-    train, test = split
-    learnt, held = rows.take(train), rows.take(test)
     note = "in-sample: the teacher may have seen these rows" if in_sample else ""
-    answered = held.only_answered()
+    answered = rows.take(split[1]).only_answered()
     if len(answered):
         record.add("teacher", answered, answered.P, note=note)
+    start = partial(
+        _race_on, rows=rows, own=own, trainer=trainer, source=source, teacher=teacher,
+        calibration=calibration,
+    )  # fmt: skip
+    n_steps = search.n_fits + 2 * (search.n_soft > 1) + N_AGAIN
+    with progress.task("choose", n_steps) as step:
+        race = start(split, record=record, step=step)
+        if not race.train.has_two_labels():  # few students could be fitted
+            search = search.without_plain()
+        choice = race.run(search)
+        is_clear = len(split[1]) >= FEW_HELD_OUT or search.n_soft < 2
+        if choice.best != PLAIN and PLAIN in race.losses and not is_clear:
+            other = _other_split(rows, own, split, trainer.seed + 1)
+            if can_decide(rows, other):
+                again = start(other, record=Record(), step=step)
+                if again.train.has_two_labels() and not again.meet_again(choice):
+                    return Choice(PLAIN)
+        return choice
+
+
+def _other_split(rows, own, split, seed):
+    """Split with another test part: the second fold, where `split` is the first."""
+    folds = (own and own.splits) or [None]
+    if split is folds[0] and len(folds) > 1:
+        return folds[1]
+    return held_out_split(rows, seed, split[1])
+
+
+def _race_on(
+    split, *, rows, own, trainer, source, teacher, calibration, record, step
+):  # fmt: skip
+    """Race on a split of the rows, of whose test part nobody has heard."""
+    train, test = split
+    learnt = rows.take(train)
     if own is not None:
         where = split if rows.at is None else (rows.at[train], rows.at[test])
         with trainer.costs.clock("teacher fits"):
@@ -234,11 +276,7 @@ def decide(
             if calibration.kept:  # by the same method, without the held-out labels
                 calibration = learnt.fit_calibration(calibration.method)
         learnt = learnt.calibrated(calibration)
-    if not learnt.has_two_labels():  # few students could be fitted
-        search = search.without_plain()
-    with progress.task("choose", search.n_fits + 2 * (search.n_soft > 1)) as step:
-        race = Race(
-            trainer, source, learnt, held, teacher=teacher, calibration=calibration,
-            record=record, step=step,
-        )  # fmt: skip
-        return race.run(search)
+    return Race(
+        trainer, source, learnt, rows.take(test), teacher=teacher,
+        calibration=calibration, record=record, step=step,
+    )  # fmt: skip

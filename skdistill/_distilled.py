@@ -201,7 +201,9 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
     row (five for trees) twice for the choice, and once for the student, thirty if that
     is an MLPStudent. On 80 % of the rows, up to 8 MLPStudents or 7 others are fitted
     (2 with low, 16 with high effort), with steps in proportion to the plain one's, and
-    on all rows the winner and the plain students. With `alpha`, `temperature` and
+    on all rows the winner and the plain students. Below 2,500 rows a winner that learns
+    from the teacher meets the plain student on a second split: up to 5 more fits of the
+    teacher and 3 of students. With `alpha`, `temperature` and
     `transfer` fixed there is one fit of the student, and none of the teacher beyond its
     targets. `fit_seconds_` says where the time went.
 

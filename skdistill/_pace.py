@@ -14,7 +14,7 @@ STEP_COST, CELL_COST, BATCH = 3_300_000, 150, 256
 DEAR, TOO_DEAR = 1.35, 2.7
 #: So many fits of the plain net may all students cost: the last one takes what is left,
 #: and its least steps in any case.
-BUDGET = 14.5
+BUDGET = 13.5
 
 
 @dataclass(frozen=True)

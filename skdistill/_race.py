@@ -118,6 +118,27 @@ class Race:
         )
         return Choice(best, seats, self.temperatures.get(best, 1.0))
 
+    def meet_again(self, choice):
+        """Tell whether what was chosen on other rows beats the plain student here too.
+
+        Parameters
+        ----------
+        choice : Choice
+            Of a race on the same rows, split in another way.
+
+        Returns
+        -------
+        beats : bool
+        """
+        for settings in dict.fromkeys([PLAIN, *choice.seats]):
+            self.attempt(settings, FINAL_ROUND)
+        self.panel = self.panel.with_students(
+            (self.plain[s][0], weight) for s, weight in choice.seats.items()
+        )
+        if choice.best not in self.losses:
+            self.attempt(choice.best, FINAL_ROUND)
+        return choice.best in self.losses and self.beats(choice.best, PLAIN)
+
     # -- candidates --------------------------------------------------------------------
 
     def attempt(self, settings, length):

@@ -320,6 +320,17 @@ def test_held_out_split_is_stratified_and_disjoint():
     assert np.array_equal(np.sort(np.r_[train, test]), np.arange(500))
 
 
+def test_held_out_split_keeps_clear_of_known_rows():
+    codes = np.repeat([0, 1, 2], [400, 99, 1])
+    rows = Rows(np.zeros((500, 1)), codes, np.full((500, 3), 1 / 3))
+    _, first = held_out_split(rows, 0)
+    train, test = held_out_split(rows, 0, first)
+    assert len(test) == len(first) and not set(first) & set(test)
+    assert set(first) <= set(train)
+    assert_allclose(np.bincount(codes[test]) / len(test), [0.8, 0.2], atol=0.01)
+    assert np.array_equal(np.sort(np.r_[train, test]), np.arange(500))
+
+
 def test_mean_and_se_are_those_of_repeated_rows():
     rng = np.random.RandomState(0)
     values, weight = rng.standard_normal(50), rng.randint(1, 4, size=50)

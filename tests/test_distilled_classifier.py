@@ -854,8 +854,8 @@ def test_callbacks_are_told_of_every_part(table):
         "fit student",
     ):
         assert part in listener.begun
-    # five folds for the targets, and four again without the rows to choose by
-    assert listener.begun.count("label rows out of fold: step") == 5 + 4
+    # five folds for the targets, and four again without the rows to choose by, twice
+    assert listener.begun.count("label rows out of fold: step") == 5 + 4 + 4
 
 
 def test_verbose_shows_a_bar(table, capsys):

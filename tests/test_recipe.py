@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import make_classification
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import ShuffleSplit, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
@@ -70,6 +70,87 @@ def test_bad_teacher_leaves_the_student_no_worse_than_labels(table, student, how
     assert lost.mean() <= 2 * lost.std() / np.sqrt(len(lost))
     if how in ("permuted", "random", "stump"):  # there is nothing to learn from these
         assert small.alpha_ < 1 or lost.mean() <= 0
+
+
+@pytest.mark.parametrize("stands", [True, False])
+def test_best_on_few_rows_has_to_win_a_second_time(table, monkeypatch, stands):
+    X, _, y, _ = table
+    met = []
+
+    def meet_again(race, choice):
+        met.append(race.test)
+        return stands
+
+    monkeypatch.setattr("skdistill._race.Race.meet_again", meet_again)
+    small = DistilledClassifier(
+        ExtraTreesClassifier(100, random_state=0), STUDENTS["tree"], random_state=0
+    ).fit(X, y)
+    assert len(met) == 1 and len(met[0]) == 160
+    chosen = small.summary_["chosen"]
+    is_plain = small.summary_["model"][chosen] == "plain student"
+    assert is_plain.all() != stands
+    if not stands:
+        assert (small.summary_["note"][chosen] == NO_HELP).all()
+        assert small.alpha_ == 0.0
+
+
+def test_best_on_many_rows_wins_at_once(monkeypatch):
+    monkeypatch.setattr("skdistill._race.Race.meet_again", None)  # cannot be called
+    X, y = make_classification(2_500, 8, n_informative=6, n_classes=3, random_state=1)
+    small = DistilledClassifier(
+        ExtraTreesClassifier(100, random_state=0), STUDENTS["tree"], random_state=0
+    ).fit(X, y)
+    assert set(small.summary_["n_rows"]) == {500}
+    assert small.alpha_ > 0
+
+
+@pytest.mark.parametrize("how", ["low effort", "one fold", "groups", "fitted"])
+def test_second_meeting_takes_what_folds_there_are(table, monkeypatch, how):
+    X, _, y, _ = table
+    held = []
+
+    def meet_again(race, choice):
+        held.append(race.test)
+        return False
+
+    monkeypatch.setattr("skdistill._race.Race.meet_again", meet_again)
+    teacher, params, given = HistGradientBoostingClassifier(max_iter=30), {}, {}
+    if how == "low effort":  # one rival: its lead owes nothing to a choice
+        params["effort"] = "low"
+    elif how == "one fold":
+        params["cv"] = ShuffleSplit(1, test_size=0.2, random_state=0)
+    elif how == "groups":
+        given["groups"] = np.arange(len(X)) // 4
+    else:
+        teacher = ExtraTreesClassifier(100, random_state=0).fit(X[:400], y[:400])
+        X, y = X[400:], y[400:]
+    small = DistilledClassifier(
+        teacher, STUDENTS["tree"], random_state=0, **params
+    ).fit(X, y, **given)  # fmt: skip
+    assert len(held) == (how != "low effort")
+    assert (small.alpha_ > 0) == (how == "low effort")
+
+
+def test_second_meeting_is_on_rows_that_nobody_knows(table, monkeypatch):
+    X, _, y, _ = table
+    held, learnt = [], []
+    from skdistill._race import Race
+
+    def spy(race, choice):
+        held.append(race.test)
+        learnt.append(race.train)
+        return meet(race, choice)
+
+    meet, run = Race.meet_again, Race.run
+    monkeypatch.setattr(Race, "meet_again", spy)
+    monkeypatch.setattr(
+        Race, "run", lambda race, search: (held.append(race.test), run(race, search))[1]
+    )
+    teacher = HistGradientBoostingClassifier(max_iter=20, random_state=0)
+    DistilledClassifier(teacher, STUDENTS["tree"], random_state=0).fit(X, y)
+    first, again = ({row.tobytes() for row in rows.X} for rows in held)
+    assert not first & again
+    assert not again & {row.tobytes() for row in learnt[0].X}
 
 
 def test_adversarial_teacher_is_not_distilled_and_the_summary_says_so(table):

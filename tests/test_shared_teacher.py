@@ -75,7 +75,9 @@ def test_a_search_asks_the_fitted_teachers_of_a_list(table, pair, memory, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("weights", "n_choosing"), [(None, 4), ("log_score", 6)], ids=["equal", "score"]
+    ("weights", "n_choosing"),
+    [(None, 4 + 5), ("log_score", 6 + 6)],
+    ids=["equal", "score"],
 )
 @pytest.mark.parametrize("alpha", [0.5, "auto"])
 def test_unfitted_teachers_of_a_list_are_fitted_as_often_as_is_said(

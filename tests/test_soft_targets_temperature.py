@@ -83,6 +83,22 @@ def test_halves_temperature_finds_the_temperature_and_holds_out():
     assert_allclose(changed[::2], tempered[::2])
 
 
+@pytest.mark.parametrize("n_rows", [40, 400])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_halves_temperature_is_modest_where_all_rows_are_right(n_rows, weighted):
+    rng = np.random.RandomState(0)
+    P = np.sort(rng.dirichlet([1.0, 1.0, 6.0], size=n_rows), axis=1)
+    codes = np.full(n_rows, 2)
+    weight = np.full(n_rows, 3.0) if weighted else None
+    T, tempered = halves_temperature(P, codes, sample_weight=weight)
+    assert fit_temperature(P, codes) == pytest.approx(0.05)  # likelihood alone: no end
+    assert 0.1 < T < 1
+    # about as sure as one who may miss one row in n + 2
+    for Q, n in ((temper(P, T), n_rows), (tempered, n_rows / 2)):
+        missed = 1 - Q.max(axis=1).mean()
+        assert 0.3 / (n + 2) < missed < 10 / (n + 2)
+
+
 def test_halves_temperature_leaves_what_fits():
     rng = np.random.RandomState(0)
     P = rng.dirichlet([1.0, 1.0], size=60)

@@ -57,6 +57,24 @@ def _temperature_of(P, codes, weight, eps=1e-12):
     return 1.0 / fit_power(log_ratios(P, eps), codes, weight)
 
 
+def _modest_temperature_of(P, codes, weight):
+    """Temperature as if there were two rows more, of which one is narrowly missed.
+
+    Where a model is right in all of a few rows, no temperature is low enough for the
+    likelihood alone. Targets give 1 / (n + 2) to the next best class, as those of
+    Platt (1999) do with two classes.
+    """
+    if P.shape[1] == 1:
+        return 1.0
+    logits, rows = log_ratios(P, 1e-12), np.arange(len(P))
+    others = logits.copy()
+    others[rows, codes] = -np.inf
+    n = len(P) if weight is None else weight.sum() ** 2 / (weight**2).sum()
+    own = logits[rows, codes]
+    own += (others.max(axis=1) - own) / (n + 2)
+    return 1.0 / fit_power(logits, codes, weight, own=own)
+
+
 def halves_temperature(P, codes, *, sample_weight=None):
     """Temperature for probabilities, and what it does to rows it was not fitted on.
 
@@ -84,21 +102,23 @@ def halves_temperature(P, codes, *, sample_weight=None):
         weight = None if sample_weight is None else sample_weight[half]
         if not half.any() or (weight is not None and not weight.any()):
             return 1.0, P
-        T = _temperature_of(P[half], codes[half], weight)
+        T = _modest_temperature_of(P[half], codes[half], weight)
         tempered[~half] = temper(P[~half], T)
     gain = log_loss_rows(P, codes) - log_loss_rows(tempered, codes)
     if np.average(gain, weights=sample_weight) <= 0:
         return 1.0, P
-    return _temperature_of(P, codes, sample_weight), tempered
+    return _modest_temperature_of(P, codes, sample_weight), tempered
 
 
-def fit_power(logits, codes, weight, start=1.0):
+def fit_power(logits, codes, weight, start=1.0, own=None):
     """Inverse temperature of lowest log-loss, by Newton's method within a bracket.
 
     The loss, log sum_k exp(beta z_k) - beta z_y, is convex in beta: its slope is the
     mean of z under the tempered distribution minus z_y, its curvature the variance.
+    `own` may stand for z_y.
     """
-    own = logits[np.arange(len(codes)), codes]
+    if own is None:
+        own = logits[np.arange(len(codes)), codes]
     (low, high), beta = POWER_BOUNDS, start
     for _ in range(100):
         Q = power(logits, beta)

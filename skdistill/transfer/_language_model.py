@@ -1,7 +1,7 @@
 """New texts by a language model that is shown given ones."""
 
 import warnings
-from functools import cache
+from functools import lru_cache
 from numbers import Integral, Real
 
 import numpy as np
@@ -309,7 +309,7 @@ class LanguageModelSampler(BaseEstimator):
         return type(self)(**self.get_params(deep=False))
 
 
-@cache
+@lru_cache(maxsize=2)
 def _line_ends(tokenizer):
     """Tokens that end a line: all with a line break in them, and the text's end."""
     tokens = tokenizer.batch_decode([[number] for number in range(len(tokenizer))])

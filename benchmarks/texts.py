@@ -163,13 +163,17 @@ def llm_teacher(fold):
 
 
 def transfer_set(n_words, n_pool, n_runs, n_written, fold):
-    """Texts that join a fold's training sentences; none is made of its test rows."""
+    """Texts that join a fold's training sentences; none is made of its test rows.
+
+    Nor does one read like a test row: short sentences are written twice by chance.
+    """
     X, _, splits = folds()
-    own = [X[row] for row in splits[fold][0]]
+    own, tested = ([X[row] for row in rows] for rows in splits[fold])
+    tested = set(tested)
     more = (words(n_words, own) if n_words else []) + pool(n_pool)
     for third in set(range(N_THIRDS)) - {fold}:
         more += runs(third)[: n_runs // 2] + written(third)[: n_written // 2]
-    return list(dict.fromkeys(more))
+    return list(dict.fromkeys(text for text in more if text not in tested))
 
 
 def llm_student(student, sizes, fold):

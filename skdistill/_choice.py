@@ -110,8 +110,9 @@ class Search:
 
 
 def plan_search(
-    *, alpha, temperature, sources, is_given, has_labels, encodings, is_costly, effort
-):
+    *, alpha, temperature, sources, is_given, has_labels, encodings, is_costly,
+    can_shrink, effort,
+):  # fmt: skip
     """Say what is tried.
 
     A student that costs much to fit is tried with one weight of the soft targets first,
@@ -136,6 +137,9 @@ def plan_search(
 
     is_costly : bool
         Whether a fit of the student costs much: a net.
+
+    can_shrink : bool
+        Whether it is made of trees that may be shrunk.
 
     effort : {"low", "default", "high"}
         "low" tries the plain student and one other, "high" all combinations.
@@ -163,6 +167,8 @@ def plan_search(
     start = []
     if has_labels and alpha == "auto":
         start = [replace(PLAIN, encoding=encoding) for encoding in encodings]
+        if can_shrink and effort != "low":
+            start.append(replace(PLAIN, shrunk=True))
     start += [
         Settings(a, T, way, encoding)
         for a in alphas

@@ -47,7 +47,7 @@ from skdistill.soft_targets import (
     check_soft_targets,
     teacher_probabilities,
 )
-from skdistill.students import MLPStudent, check_student
+from skdistill.students import MLPStudent, can_shrink, check_student
 
 #: Fewer labelled rows than this cannot tell a good temperature from a bad one.
 MIN_CALIBRATION_ROWS = 100
@@ -167,6 +167,10 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
 
     student_temperature_ : float
         What the logits of a net of ours were divided by to fit held-out labels.
+
+    student_shrinkage_ : float
+        Strength, in rows, with which the leaves of a tree or forest of scikit-learn's
+        were drawn to the nodes above them (hierarchical shrinkage). 0 is not at all.
 
     calibration_ : Calibration
         How the teacher's probabilities were calibrated: a function of them.
@@ -412,7 +416,8 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
             encodings=(
                 encodings_to_try(make_student(), X, self.effort) if is_open else ("",)
             ),
-            is_costly=is_net(make_student()), effort=self.effort,
+            is_costly=is_net(make_student()), can_shrink=can_shrink(make_student()),
+            effort=self.effort,
         )  # fmt: skip
         choice = _choice.decide(
             rows, own, trainer, source, record, search, teacher=self.teacher_,
@@ -491,7 +496,8 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         if fitted.plain_student is not None:
             self.plain_student_ = fitted.plain_student
         self.alpha_, self.temperature_ = best.alpha, best.temperature
-        self.student_temperature_ = choice.student_temperature
+        self.student_temperature_ = choice.finish.temperature
+        self.student_shrinkage_ = choice.finish.shrinkage
         self.transfer_ = "none" if new is None else best.transfer
         self.n_transfer_rows_ = 0 if new is None else len(new.P)
         self.summary_ = record.as_dict(best)

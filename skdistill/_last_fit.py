@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from skdistill._panel import Panel
 from skdistill._training import PLAIN
-from skdistill.students import divide_logits
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,6 @@ def fit_chosen(
             trainer.make_student(), rows, teacher, best.transfer, panel
         )
         student, feed = plain.get(best) or trainer.fit(rows, best, new)
-        if choice.student_temperature != 1:
-            divide_logits(student, choice.student_temperature)
+        choice.finish.apply(student)
         step()
     return LastFit(student, feed, new, plain.get(PLAIN, (None,))[0])

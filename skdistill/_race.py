@@ -5,12 +5,11 @@ from functools import reduce
 
 import numpy as np
 
+from skdistill._finish import Finish, fit_finish
 from skdistill._pace import FINAL_ROUND, TRIAL
 from skdistill._panel import Panel, weigh
 from skdistill._training import PLAIN, Settings
 from skdistill.soft_targets._arithmetic import mean_and_se
-from skdistill.soft_targets._temperature import halves_temperature
-from skdistill.students import can_temper
 
 
 @dataclass(frozen=True)
@@ -25,13 +24,13 @@ class Choice:
     seats : dict of Settings to float, default={}
         Plain students that label new rows beside the teacher, with their weights.
 
-    student_temperature : float, default=1.0
+    finish : Finish
         By which the student's answers fit held-out labels best.
     """
 
     best: Settings
     seats: dict = field(default_factory=dict)
-    student_temperature: float = 1.0
+    finish: Finish = field(default_factory=Finish)
 
 
 class Race:
@@ -74,7 +73,7 @@ class Race:
         self.train, self.test = train, test
         self.teacher, self.panel = teacher, Panel(calibration)
         self.record, self.step = record, step
-        self.losses, self.bare_losses, self.temperatures = {}, {}, {}
+        self.losses, self.bare_losses, self.finishes = {}, {}, {}
         self.plain, self.drawn = {}, {"none": None}
         # So many rows tell nothing of smaller probabilities, and the zeros of single
         # trees would drown all that differs between them.
@@ -116,7 +115,7 @@ class Race:
             [s for s in self.losses if s != PLAIN and not s.encoding],
             [s for s in self.losses if s.encoding],
         )
-        return Choice(best, seats, self.temperatures.get(best, 1.0))
+        return Choice(best, seats, self.finishes.get(best, Finish()))
 
     def meet_again(self, choice):
         """Tell whether what was chosen on other rows beats the plain student here too.
@@ -151,13 +150,9 @@ class Race:
             Q = student.predict_proba(self.test.X)
             if settings.is_plain:
                 self.plain[settings] = student, np.maximum(Q, self.least)
-            if (
-                settings != PLAIN
-                and self.test.codes is not None
-                and can_temper(student)
-            ):
-                self.temperatures[settings], Q = halves_temperature(
-                    Q, self.test.codes, sample_weight=self.test.weight
+            if settings != PLAIN:
+                self.finishes[settings], Q = fit_finish(
+                    student, self.test, Q, self.least
                 )
             self.bare_losses[settings] = self.test.losses(Q)
             self.losses[settings] = self.test.losses(np.maximum(Q, self.least))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skdistill._training import PLAIN
 from skdistill.soft_targets._arithmetic import mean_and_se
 
 #: Half-width of a 95 % interval of a mean, in standard errors.
@@ -56,7 +57,7 @@ class Record:
                     settings.encoding,
                 )  # fmt: skip
             is_chosen = settings is not None and settings == chosen
-            if is_chosen and chosen.is_plain and not chosen.encoding:
+            if is_chosen and chosen == PLAIN:
                 note = NO_HELP
             low, high = score - Z95 * se, score + Z95 * se
             if metric == "accuracy":

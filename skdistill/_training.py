@@ -28,12 +28,16 @@ class Settings:
 
     encoding : str
         How the student takes numeric columns; "" as it does by itself.
+
+    shrunk : bool
+        Whether a plain tree may be shrunk; those of a teacher always may.
     """
 
     alpha: float
     temperature: float = 1.0
     transfer: str = "none"
     encoding: str = ""
+    shrunk: bool = False
 
     @property
     def is_plain(self):
@@ -45,7 +49,8 @@ class Settings:
         """What the record calls a student fitted like this."""
         if not self.is_plain:
             return "distilled student"
-        return f"plain student, {self.encoding}" if self.encoding else "plain student"
+        ways = ["plain student", self.encoding, "shrunk" if self.shrunk else ""]
+        return ", ".join(filter(None, ways))
 
 
 #: The student without a teacher, and without anything else of ours.

@@ -19,7 +19,7 @@ def plan(**changes):
     usual = {
         "alpha": "auto", "temperature": 1.0, "sources": ("near", "far"),
         "is_given": False, "has_labels": True, "encodings": ("", "piecewise"),
-        "is_costly": True, "effort": "default",
+        "is_costly": True, "can_shrink": False, "effort": "default",
     }  # fmt: skip
     return plan_search(**{**usual, **changes})
 
@@ -289,7 +289,7 @@ def test_choice_meets_a_student_at_the_temperature_that_fits_it(tempers):
     choice = run_race(fit, rows, Search((PLAIN, soft), (), PLAIN))
     assert choice.best == (soft if tempers else PLAIN)
     expected = pytest.approx(1 / 3, rel=0.15) if tempers else 1.0
-    assert choice.student_temperature == expected
+    assert choice.finish.temperature == expected
 
 
 def test_choice_seats_plain_students_that_add_to_the_teacher():

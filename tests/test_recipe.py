@@ -421,7 +421,7 @@ def test_temperature_of_the_student_is_in_its_weights(monkeypatch, table, pipeli
         # each T stands for what held-out rows ask for; the choice is the same
         monkeypatch.setattr("skdistill._race.Race.beats", lambda self, a, b: True)
         monkeypatch.setattr(
-            "skdistill._race.halves_temperature", lambda P, codes, **_: (T, P)
+            "skdistill._finish.halves_temperature", lambda P, codes, **_: (T, P)
         )
         teacher = ExtraTreesClassifier(10, random_state=0)
         return DistilledClassifier(teacher, student, random_state=0).fit(X, y)

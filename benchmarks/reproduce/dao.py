@@ -132,7 +132,10 @@ def measure_default(split, kind, n_trees):
     student = RandomForestClassifier(n_trees, random_state=s.seed)
     small = DistilledClassifier(s.teacher(kind), student, random_state=s.seed)
     small.fit(s.X, s.y)
-    chosen = {"alpha": float(small.alpha_), "transfer": str(small.transfer_)}
+    chosen = {
+        "alpha": small.alpha_, "transfer": small.transfer_,
+        "shrinkage": small.student_shrinkage_,
+    }  # fmt: skip
     return s.judge(small) | chosen
 
 

@@ -338,6 +338,9 @@ def list_units(n_seeds, smoke):
         yield unit("net", wide, "T = 4, moved images", measure_distilled, 4.0, *few)
         yield unit("net", wide, "T = 4, moved, longer", measure_distilled, 4.0, *many)
         yield unit("net", wide, "plain, moved, longer", measure_plain, *many)
+        for T in (20.0, 4.0):
+            yield unit("net", wide, f"T = {T:g}, longer", measure_distilled, T, 0, 5)
+        yield unit("net", wide, "plain, longer", measure_plain, 0, 5)
 
 
 def _name(hidden):

@@ -1,13 +1,15 @@
 """Seconds and memory of fitting: students, and nets of one shape by several hands."""
 
 import numpy as np
+from sklearn.ensemble import RandomForestClassifier
 
 from benchmarks import peers
 from benchmarks.datasets import load
 from skdistill import MLPStudent
 from skdistill._compat import safe_indexing
+from skdistill.students import shrunk_answers
 
-from .common import FAST, STUDENTS, distil, labelled, one_thread, student
+from .common import FAST, STUDENTS, distil, labelled, letter, one_thread, student
 
 NETS = (
     "MLPStudent, steps",
@@ -91,3 +93,27 @@ class FitTable:
 
     def peakmem_fit(self, table):
         self.student.fit(self.X, self.y)
+
+
+class Shrink:
+    """A forest as student: its fit, and a look at all strengths of shrinkage."""
+
+    params = (1, 40)
+    param_names = ("n_trees",)
+    timeout = 600
+
+    def setup(self, n_trees):
+        X, _, y, _ = letter()
+        cut = len(y) // 5
+        self.X, self.y, self.held = X[cut:], y[cut:], X[:cut]
+        self.forest = RandomForestClassifier(n_trees, random_state=0)
+        self.forest.fit(self.X, self.y)
+
+    def time_fit(self, n_trees):
+        self.forest.fit(self.X, self.y)
+
+    def time_all_strengths(self, n_trees):
+        shrunk_answers(self.forest, self.held)
+
+    def peakmem_all_strengths(self, n_trees):
+        shrunk_answers(self.forest, self.held)

@@ -14,6 +14,12 @@ from skdistill.students._feeding import (
 )
 from skdistill.students._rules import can_temper, divide_logits, last_step
 from skdistill.students._settings import auto_steps
+from skdistill.students._shrinkage import (
+    STRENGTHS,
+    can_shrink,
+    shrink,
+    shrunk_answers,
+)
 
 _HOME = {
     "LogisticStudent": "skdistill.students._logistic",
@@ -22,17 +28,21 @@ _HOME = {
 }
 
 __all__ = [
+    "STRENGTHS",
     "Feed",
     "LogisticStudent",
     "MLPStudent",
     "NGramStudent",
     "auto_steps",
+    "can_shrink",
     "can_temper",
     "check_student",
     "divide_logits",
     "fit_on_labels",
     "fit_student",
     "last_step",
+    "shrink",
+    "shrunk_answers",
     "takes_validation",
 ]
 

@@ -1,0 +1,287 @@
+"""Hierarchical shrinkage of trees: the formula, and the strength that is chosen."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import make_classification
+from sklearn.ensemble import (
+    BaggingClassifier,
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from skdistill import DistilledClassifier, LogisticStudent, MLPStudent
+from skdistill._choice import plan_search
+from skdistill._finish import Finish, fit_finish
+from skdistill._training import Rows
+from skdistill.soft_targets import log_loss_rows, one_hot
+from skdistill.students import (
+    STRENGTHS,
+    can_shrink,
+    fit_student,
+    shrink,
+    shrunk_answers,
+)
+
+
+@pytest.fixture(scope="module")
+def table():
+    X, y = make_classification(
+        2400, 8, n_informative=5, n_classes=3, n_clusters_per_class=2, flip_y=0.2,
+        random_state=1,
+    )  # fmt: skip
+    return train_test_split(X, y, test_size=0.5, random_state=0)
+
+
+def by_hand(tree, x, strength):
+    """Answer of one row: the sum of the formula, node after node."""
+    node, rows = 0, tree.weighted_n_node_samples
+    rows = rows / rows[0] * tree.n_node_samples[0]
+    answer = tree.value[0].copy()
+    while tree.children_left[node] >= 0:
+        goes_left = np.float32(x[tree.feature[node]]) <= tree.threshold[node]
+        children = tree.children_left if goes_left else tree.children_right
+        child = children[node]
+        answer += (tree.value[child] - tree.value[node]) / (1 + strength / rows[node])
+        node = child
+    return answer
+
+
+def noisy_targets(y, rng):
+    P = 0.6 * one_hot(y, 3) + 0.4 * rng.dirichlet(np.ones(3), size=len(y))
+    return P / P.sum(axis=1, keepdims=True)
+
+
+STUDENTS = {
+    "tree": DecisionTreeClassifier(random_state=0),
+    "entropy": DecisionTreeClassifier(criterion="entropy", random_state=0),
+    "regressor": DecisionTreeRegressor(random_state=0),
+    "forest": RandomForestClassifier(3, random_state=0),
+    "extra": ExtraTreesClassifier(3, criterion="log_loss", random_state=0),
+    "pipeline": make_pipeline(StandardScaler(), DecisionTreeClassifier(random_state=0)),
+}
+
+
+def distilled(key, X, y):
+    """A student on soft targets: a regressor, copies of rows, in a Pipeline or not."""
+    P = noisy_targets(y, np.random.RandomState(0))
+    student = copy.deepcopy(STUDENTS[key])
+    return fit_student(student, X, P, classes=np.arange(3), random_state=0)[0]
+
+
+# -- the formula -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strength", [0.5, 20.0])
+@pytest.mark.parametrize(
+    "model",
+    [
+        DecisionTreeClassifier(max_depth=6, random_state=0),
+        DecisionTreeRegressor(max_depth=6, random_state=0),
+    ],
+)
+def test_a_leaf_answers_the_sum_of_the_formula(table, model, strength):
+    X, X_test, y, _ = table
+    weight = np.random.RandomState(0).uniform(0.1, 3.0, len(y))
+    model.fit(X, y if hasattr(model, "predict_proba") else one_hot(y, 3), weight)
+    expected = [by_hand(model.tree_, x, strength).ravel() for x in X_test[:50]]
+    shrink(model, strength)
+    answer = getattr(model, "predict_proba", model.predict)
+    assert_allclose(answer(X_test[:50]), expected, atol=1e-12)
+
+
+def test_a_stump_by_hand():
+    X, y = np.arange(4.0)[:, np.newaxis], np.array([0, 0, 0, 1])
+    tree = DecisionTreeClassifier().fit(X, y)
+    shrink(tree, 4.0)  # the root has 4 rows: half of each step remains
+    assert_allclose(
+        tree.predict_proba(X), [[0.875, 0.125]] * 3 + [[0.375, 0.625]], atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("key", STUDENTS)
+def test_from_what_it_was_to_the_answer_for_all(table, key):
+    X, X_test, y, _ = table
+    student = distilled(key, X, y)
+    before = student.predict_proba(X_test)
+    unshrunk = copy.deepcopy(student)
+    shrink(unshrunk, 0.0)
+    assert_allclose(unshrunk.predict_proba(X_test), before, atol=1e-12)
+    shrink(student, 1e12)
+    after = student.predict_proba(X_test)
+    assert_allclose(after, np.broadcast_to(after[0], after.shape), atol=1e-6)
+    assert_allclose(after.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("key", STUDENTS)
+def test_looking_at_strengths_changes_nothing(table, key):
+    X, X_test, y, _ = table
+    student = distilled(key, X, y)
+    before = student.predict_proba(X_test)
+    answers = shrunk_answers(student, X_test)
+    assert_array_equal(student.predict_proba(X_test), before)
+    assert len(answers) == len(STRENGTHS)
+    for strength, Q in zip(STRENGTHS, answers, strict=True):
+        other = pickle.loads(pickle.dumps(student))
+        shrink(other, strength)
+        assert_array_equal(other.predict_proba(X_test), Q)
+        assert_array_equal(pickle.loads(pickle.dumps(other)).predict_proba(X_test), Q)
+    assert not np.allclose(answers[0], answers[3])
+
+
+def test_only_proportions_of_weights_count(table):
+    X, X_test, y, _ = table
+    weight = np.random.RandomState(0).uniform(0.5, 2.0, len(y))
+    answers = []
+    for factor in (1.0, 1024.0):
+        tree = DecisionTreeClassifier(max_depth=8, random_state=0)
+        tree.fit(X, y, factor * weight)
+        shrink(tree, 10.0)
+        answers.append(tree.predict_proba(X_test))
+    assert_allclose(*answers, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "student, can",
+    [(student, True) for student in STUDENTS.values()]
+    + [
+        (DecisionTreeClassifier(monotonic_cst=[1] + [0] * 7), False),
+        (HistGradientBoostingClassifier(), False),
+        (BaggingClassifier(), False),
+        (LogisticRegression(), False),
+        (LogisticStudent(), False),
+        (MLPStudent(), False),
+    ],
+)
+def test_what_can_be_shrunk(student, can):
+    assert can_shrink(student) is can
+
+
+# -- the choice ------------------------------------------------------------------------
+
+
+def grown(table):
+    X, X_test, y, y_test = table
+    tree = DecisionTreeClassifier(random_state=0).fit(X, y)
+    rows = Rows(X_test, y_test, one_hot(y_test, 3))
+    return tree, rows, tree.predict_proba(X_test)
+
+
+def test_each_half_is_shown_by_the_strength_of_the_other(table):
+    tree, rows, Q = grown(table)
+    least = 0.5 / 1200
+    finish, shown = fit_finish(tree, rows, Q, least)
+    answers = shrunk_answers(tree, rows.X)
+    losses = np.array([rows.losses(np.maximum(A, least)) for A in answers])
+    assert finish == Finish(shrinkage=STRENGTHS[losses.mean(axis=1).argmin()])
+    assert finish.shrinkage > 0
+    for own in (0, 1):
+        best = losses[:, 1 - own :: 2].mean(axis=1).argmin()
+        assert_array_equal(shown[own::2], answers[best][own::2])
+    # in weighted rows the other half may count for nothing
+    weight = np.zeros(len(rows))
+    weight[::2] = 1.0
+    blind = Rows(rows.X, rows.codes, rows.P, weight)
+    finish, shown = fit_finish(tree, blind, Q, least)
+    assert finish == Finish()
+    assert_array_equal(shown, Q)
+
+
+def test_a_tree_that_is_best_as_it_is_stays(table):
+    _, rows, _ = grown(table)
+    sure = DecisionTreeClassifier(random_state=0).fit(rows.X, rows.codes)
+    Q = sure.predict_proba(rows.X)
+    finish, shown = fit_finish(sure, rows, Q, 1e-4)  # its own rows: never so sure again
+    assert finish == Finish()
+    assert_array_equal(shown, Q)
+
+
+def test_without_labels_by_the_answers_of_the_teacher(table):
+    tree, rows, Q = grown(table)
+    teacher = RandomForestClassifier(50, min_samples_leaf=5, random_state=0)
+    P = teacher.fit(table[0], table[2]).predict_proba(rows.X)
+    finish, _ = fit_finish(tree, Rows(rows.X, None, P), Q, 1e-4)
+    assert finish.shrinkage > 0
+
+
+def test_plain_trees_are_tried_shrunk_too_where_effort_is_not_low():
+    settings = {
+        "alpha": "auto", "temperature": 1.0, "sources": (), "is_given": False,
+        "has_labels": True, "encodings": ("",), "is_costly": False, "can_shrink": True,
+    }  # fmt: skip
+    names = [s.name for s in plan_search(**settings, effort="default").start]
+    assert names[:2] == ["plain student", "plain student, shrunk"]
+    assert names[2:] == ["distilled student"] * 2
+    names = [s.name for s in plan_search(**settings, effort="low").start]
+    assert names == ["plain student", "distilled student"]
+
+
+# -- in the whole ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["tree", "forest", "pipeline"])
+def test_grown_students_are_shrunk(table, key):
+    X, X_test, y, y_test = table
+    labels = np.array(["low", "mid", "high"])[y]
+    teacher = ExtraTreesClassifier(100, min_samples_leaf=3, random_state=0)
+    teacher.fit(X, labels)
+    small = DistilledClassifier(
+        teacher, STUDENTS[key], transfer=None, random_state=0
+    ).fit(X, labels)
+    assert small.student_shrinkage_ in STRENGTHS[1:]
+    assert small.student_temperature_ == 1
+    assert "plain student, shrunk" in small.summary_["model"]
+    # what it is, less its shrinkage, is worse
+    bare = DistilledClassifier(
+        teacher, STUDENTS[key], alpha=small.alpha_, transfer=None,
+        calibrate="auto", random_state=0,
+    ).fit(X, labels)  # fmt: skip
+    assert bare.student_shrinkage_ == 0
+    codes = np.searchsorted(small.classes_, np.array(["low", "mid", "high"])[y_test])
+    losses = [
+        log_loss_rows(np.maximum(m.predict_proba(X_test), 1e-3), codes).mean()
+        for m in (small, bare)
+    ]
+    assert losses[0] < losses[1]
+    # the plain student is scikit-learn's own
+    own = copy.deepcopy(STUDENTS[key]).fit(X, labels)
+    assert_array_equal(
+        small.plain_student_.predict_proba(X_test), own.predict_proba(X_test)
+    )
+
+
+def test_labels_and_shrinkage_may_be_better_than_a_teacher(table):
+    X, X_test, y, y_test = table
+    stumps = RandomForestClassifier(50, max_depth=1, random_state=0)
+    student = RandomForestClassifier(20, random_state=0)
+    small = DistilledClassifier(stumps, student, random_state=0).fit(X, y)
+    assert (small.alpha_, small.transfer_) == (0, "none")
+    assert small.student_shrinkage_ > 0
+    losses = [
+        log_loss_rows(np.maximum(m.predict_proba(X_test), 1e-3), y_test).mean()
+        for m in (small, small.plain_student_)
+    ]
+    assert losses[0] < losses[1]
+
+
+def test_shrunk_trees_are_exported(table, tmp_path):
+    pytest.importorskip("onnxruntime")
+    from skdistill.deploy import export_onnx, load_onnx
+
+    X, X_test, y, _ = table
+    student = distilled("forest", X, y)
+    shrink(student, 10.0)
+    export_onnx(student, tmp_path / "forest.onnx", X=X_test)
+    answers = load_onnx(tmp_path / "forest.onnx").predict_proba(
+        X_test.astype(np.float32)
+    )
+    assert_allclose(answers, student.predict_proba(X_test), atol=1e-5)

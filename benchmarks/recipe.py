@@ -3,6 +3,7 @@
 ``python -m benchmarks.recipe`` does what is not done yet, a line of JSON a pair, and
 prints the table; ``--table`` only prints it, ``--write`` puts it into the guide. Every
 figure is of test rows that neither teacher nor student nor any choice has seen.
+``--rows 500`` is about tables of so many training rows.
 """
 
 import argparse
@@ -41,8 +42,11 @@ TABLES = (
 TEACHERS = ("boosting", "forest", "stack")
 STUDENTS = ("net", "tree", "logistic")
 PAGE = Path(__file__).parents[1] / "docs" / "user_guide" / "recipe.rst"
-BEGIN, END = ".. recipe table", ".. end of table"
 N_TRAIN, N_TEST = 4_000, 5_000
+MARKS = {
+    N_TRAIN: (".. recipe table", ".. end of table"),
+    500: (".. small tables", ".. end of small tables"),
+}
 
 
 # -- what is measured ------------------------------------------------------------------
@@ -94,19 +98,19 @@ def make_student(name, X):
 
 
 @cache
-def rows(table, seed):
+def rows(table, seed, n_rows=N_TRAIN):
     """Training and test rows: X_train, X_test, y_train, y_test."""
     X, y = load(table)
-    n_train = min(N_TRAIN, int(0.7 * len(y)))
+    n_train = min(n_rows, int(0.7 * len(y)))
     return train_test_split(
         X, y, train_size=n_train, test_size=min(N_TEST, len(y) - n_train),
         stratify=y, random_state=seed,
     )  # fmt: skip
 
 
-def measure(table, teacher, student, seed, memory):
+def measure(table, teacher, student, seed, n_rows, memory):
     """Fit one pair and score teacher, plain student and student on test rows."""
-    X, X_test, y, y_test = rows(table, seed)
+    X, X_test, y, y_test = rows(table, seed, n_rows)
     small = DistilledClassifier(
         make_teacher(teacher, X), make_student(student, X), memory=memory,
         random_state=seed,
@@ -155,6 +159,7 @@ def figures_of(small, X_test, y_test):
     return figures | {
         "alpha": small.alpha_, "transfer": small.transfer_, "seconds": seconds,
         "encoding": getattr(small.student_, "encoding", ""), "n_test": len(codes),
+        "shrinkage": small.student_shrinkage_,
     }  # fmt: skip
 
 
@@ -162,23 +167,30 @@ def _se(values):
     return values.std(ddof=1) / np.sqrt(len(values))
 
 
-def units(seeds, folder):
+def units(seeds, folder, n_rows=N_TRAIN):
     """All pairs; students of one teacher share its out-of-fold answers."""
     for seed in range(seeds):
         for table in TABLES:
             for teacher in TEACHERS:
-                memory = f"{folder}/{table}-{teacher}-{seed}.db"
+                memory = f"{folder}/{table}-{teacher}-{seed}-{n_rows}.db"
                 for student in STUDENTS:
-                    work = partial(measure, table, teacher, student, seed, memory)
-                    yield Unit(table, teacher, student, "default", seed, work)
+                    pair = table, teacher, student
+                    work = partial(measure, *pair, seed, n_rows, memory)
+                    yield Unit(*pair, setting_of(n_rows), seed, work)
+
+
+def setting_of(n_rows):
+    """Name that the lines of tables of so many training rows carry."""
+    return "default" if n_rows == N_TRAIN else f"{n_rows} rows"
 
 
 # -- what is printed -------------------------------------------------------------------
 
 
-def report():
-    """Lines of the table and of what follows from it."""
+def report(n_rows=N_TRAIN):
+    """Lines of the table, of the first split, and of what follows from all splits."""
     lines = [line for line in read(NAME) if line["recipe"] == RECIPE]
+    lines = [line for line in lines if line["setting"] == setting_of(n_rows)]
     lines.sort(key=lambda line: (TABLES.index(line["table"]), line["seed"]))
     text = [
         f"{'table':<11}{'teacher':<9}{'student':<9}{'teacher':>12}{'plain':>13}"
@@ -188,6 +200,7 @@ def report():
         f"{line['table']:<11}{line['teacher']:<9}{line['student']:<9}"
         f"{shown(line['figures'])}"
         for line in lines
+        if line["seed"] == 0
     ]
     for student in STUDENTS:
         pairs = [x["figures"] for x in lines if x["student"] == student]
@@ -210,6 +223,8 @@ def _way(f):
     way = "plain" if f["alpha"] == 0 else f"{f['alpha']:g}"
     if f["transfer"] != "none":
         way += ", " + f["transfer"].removeprefix("MungeSampler")
+    if f.get("shrinkage"):
+        way += f", shrunk {f['shrinkage']:g}"
     return way + (", piecewise" if f["encoding"] == "piecewise" else "")
 
 
@@ -266,8 +281,10 @@ def gains(pairs):
 
 
 def page(text):
-    """Return the page of the guide with the table between its marks."""
-    return with_table(text, report(), BEGIN, END)
+    """Return the page of the guide with the tables between their marks."""
+    for n_rows, marks in MARKS.items():
+        text = with_table(text, report(n_rows), *marks)
+    return text
 
 
 def with_table(text, lines, begin, end):
@@ -282,16 +299,17 @@ def main():
     """Measure what is missing and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--rows", type=int, default=N_TRAIN)
     parser.add_argument("--table", action="store_true", help="only print the table")
     parser.add_argument("--write", action="store_true", help="put it into the guide")
     arguments = parser.parse_args()
     if not (arguments.table or arguments.write):
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            run(units(arguments.seeds, folder), NAME)
+            run(units(arguments.seeds, folder, arguments.rows), NAME)
     if arguments.write:
         PAGE.write_text(page(PAGE.read_text()))
-    print("\n".join(report()))
+    print("\n".join(report(arguments.rows)))
 
 
 if __name__ == "__main__":

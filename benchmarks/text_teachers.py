@@ -83,7 +83,9 @@ def pool(n_texts):
         name = rng.choice(names, p=shares)
         text = next(left[name], None)
         if text is None:  # the smaller sources run out
-            text = next(left[rng.choice(["food", "clothes"])])
+            text = next(left[rng.choice(["food", "clothes"])], None)
+        if text is None:
+            raise ValueError(f"n_texts must be at most {len(drawn)}, got {n_texts!r}.")
         if text.lower() not in seen:
             seen.add(text.lower())
             drawn.append(text)

@@ -154,7 +154,7 @@ def test_only_proportions_of_weights_count(table):
     "student, can",
     [(student, True) for student in STUDENTS.values()]
     + [
-        (DecisionTreeClassifier(monotonic_cst=[1] + [0] * 7), False),
+        (DecisionTreeClassifier(monotonic_cst=np.eye(8)[0]), False),
         (HistGradientBoostingClassifier(), False),
         (BaggingClassifier(), False),
         (LogisticRegression(), False),
@@ -164,6 +164,16 @@ def test_only_proportions_of_weights_count(table):
 )
 def test_what_can_be_shrunk(student, can):
     assert can_shrink(student) is can
+
+
+def test_forests_that_fill_the_memory_are_left_alone(table, monkeypatch):
+    X, _, y, _ = table
+    student = distilled("pipeline", X, y)
+    n_values = 3 * student[-1].estimator_.tree_.node_count
+    monkeypatch.setattr("skdistill.students._shrinkage.MAX_VALUES", n_values)
+    assert can_shrink(student)
+    monkeypatch.setattr("skdistill.students._shrinkage.MAX_VALUES", n_values - 1)
+    assert not can_shrink(student)
 
 
 # -- the choice ------------------------------------------------------------------------

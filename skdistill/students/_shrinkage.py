@@ -12,6 +12,8 @@ from skdistill.students._rules import last_step
 
 #: Strengths that are worth a try, in rows; 0 leaves a tree as it is.
 STRENGTHS = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+#: Forests with more numbers in their nodes (400 MB) are not tried: a look copies them.
+MAX_VALUES = 50_000_000
 
 _TREES = {"BaseDecisionTree", "BaseForest"}
 
@@ -19,11 +21,15 @@ _TREES = {"BaseDecisionTree", "BaseForest"}
 def can_shrink(student):
     """Tell whether a student, fitted or not, is a tree or a forest of scikit-learn's.
 
-    Bounds of monotonic trees would not outlast it.
+    Bounds of monotonic trees would not outlast it. A fitted forest may be too large.
     """
     model = _model_of(student)
-    is_tree = bool(mro_names(model) & _TREES)
-    return is_tree and getattr(model, "monotonic_cst", None) is None
+    is_bounded = getattr(model, "monotonic_cst", None) is not None
+    if is_bounded or not mro_names(model) & _TREES:
+        return False
+    if not hasattr(model, "n_outputs_"):  # not fitted
+        return True
+    return sum(tree.value.size for tree in _trees_of(student)) <= MAX_VALUES
 
 
 def shrink(student, strength):

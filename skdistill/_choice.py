@@ -111,7 +111,7 @@ class Search:
 
 def plan_search(
     *, alpha, temperature, sources, is_given, has_labels, encodings, is_costly,
-    can_shrink, effort,
+    finish, effort,
 ):  # fmt: skip
     """Say what is tried.
 
@@ -138,8 +138,8 @@ def plan_search(
     is_costly : bool
         Whether a fit of the student costs much: a net.
 
-    can_shrink : bool
-        Whether it is made of trees that may be shrunk.
+    finish : {"", "shrunk", "tempered"}
+        What may be done to a plain student after its fit too.
 
     effort : {"low", "default", "high"}
         "low" tries the plain student and one other, "high" all combinations.
@@ -167,8 +167,8 @@ def plan_search(
     start = []
     if has_labels and alpha == "auto":
         start = [replace(PLAIN, encoding=encoding) for encoding in encodings]
-        if can_shrink and effort != "low":
-            start.append(replace(PLAIN, shrunk=True))
+        if finish and effort != "low":
+            start.append(replace(PLAIN, finish=finish))
     start += [
         Settings(a, T, way, encoding)
         for a in alphas

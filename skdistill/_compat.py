@@ -52,6 +52,13 @@ def boosting_baseline(model):
     return np.asarray(model._baseline_prediction).ravel()
 
 
+def scale_boosting(model, factor):
+    """Multiply all that the logits of a histogram-based booster are summed of."""
+    for tree in (tree for stage in model._predictors for tree in stage):
+        tree.nodes["value"] *= factor
+    model._baseline_prediction = model._baseline_prediction * factor
+
+
 def boosting_link(model):
     """Name of the link between a histogram-based booster's trees and its answer."""
     return type(model._loss.link).__name__
@@ -103,5 +110,6 @@ __all__ = [
     "num_samples",
     "routing_enabled",
     "safe_indexing",
+    "scale_boosting",
     "validate_parameter_constraints",
 ]

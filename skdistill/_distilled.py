@@ -30,6 +30,7 @@ from skdistill._compat import (
     routing_enabled,
 )
 from skdistill._costs import Costs
+from skdistill._finish import plain_finish
 from skdistill._last_fit import fit_chosen
 from skdistill._leak_check import looks_memorised
 from skdistill._memory import remembering
@@ -47,7 +48,7 @@ from skdistill.soft_targets import (
     check_soft_targets,
     teacher_probabilities,
 )
-from skdistill.students import MLPStudent, can_shrink, check_student
+from skdistill.students import MLPStudent, check_student
 
 #: Fewer labelled rows than this cannot tell a good temperature from a bad one.
 MIN_CALIBRATION_ROWS = 100
@@ -166,7 +167,8 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         What `alpha`, `temperature` and `transfer` came to.
 
     student_temperature_ : float
-        What the logits of a net of ours were divided by to fit held-out labels.
+        What the logits of a net of ours, or of histogram-based boosting of
+        scikit-learn's, were divided by to fit held-out labels.
 
     student_shrinkage_ : float
         Strength, in rows, with which the leaves of a tree or forest of scikit-learn's
@@ -416,7 +418,7 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
             encodings=(
                 encodings_to_try(make_student(), X, self.effort) if is_open else ("",)
             ),
-            is_costly=is_net(make_student()), can_shrink=can_shrink(make_student()),
+            is_costly=is_net(make_student()), finish=plain_finish(make_student()),
             effort=self.effort,
         )  # fmt: skip
         choice = _choice.decide(

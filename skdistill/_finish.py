@@ -11,6 +11,7 @@ from skdistill.students import (
     can_shrink,
     can_temper,
     divide_logits,
+    is_boosting,
     shrink,
     shrunk_answers,
 )
@@ -23,7 +24,7 @@ class Finish:
     Parameters
     ----------
     temperature : float, default=1.0
-        By which the logits of a net of ours are divided.
+        By which the logits of a net of ours or of boosting are divided.
 
     shrinkage : float, default=0.0
         Strength with which the leaves of trees are drawn to the nodes above.
@@ -38,6 +39,16 @@ class Finish:
             divide_logits(student, self.temperature)
         if self.shrinkage:
             shrink(student, self.shrinkage)
+
+
+def plain_finish(student):
+    """What a plain student is tried with besides, in a word; "" for nothing.
+
+    A plain net has stopped where its own held-out rows were fitted best.
+    """
+    if can_shrink(student):
+        return "shrunk"
+    return "tempered" if is_boosting(student) else ""
 
 
 def fit_finish(student, rows, Q, least):

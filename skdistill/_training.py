@@ -29,15 +29,16 @@ class Settings:
     encoding : str
         How the student takes numeric columns; "" as it does by itself.
 
-    shrunk : bool
-        Whether a plain tree may be shrunk; those of a teacher always may.
+    finish : {"", "shrunk", "tempered"}
+        What may be done to a plain student after its fit; to those of a teacher it is
+        always done.
     """
 
     alpha: float
     temperature: float = 1.0
     transfer: str = "none"
     encoding: str = ""
-    shrunk: bool = False
+    finish: str = ""
 
     @property
     def is_plain(self):
@@ -49,8 +50,7 @@ class Settings:
         """What the record calls a student fitted like this."""
         if not self.is_plain:
             return "distilled student"
-        ways = ["plain student", self.encoding, "shrunk" if self.shrunk else ""]
-        return ", ".join(filter(None, ways))
+        return ", ".join(filter(None, ["plain student", self.encoding, self.finish]))
 
 
 #: The student without a teacher, and without anything else of ours.

@@ -19,7 +19,7 @@ def plan(**changes):
     usual = {
         "alpha": "auto", "temperature": 1.0, "sources": ("near", "far"),
         "is_given": False, "has_labels": True, "encodings": ("", "piecewise"),
-        "is_costly": True, "can_shrink": False, "effort": "default",
+        "is_costly": True, "finish": "", "effort": "default",
     }  # fmt: skip
     return plan_search(**{**usual, **changes})
 

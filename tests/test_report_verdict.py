@@ -91,6 +91,13 @@ def test_verdict_says_that_the_plain_student_was_chosen():
     assert "lead" not in text
 
 
+def test_verdict_gives_a_teacher_no_credit_for_a_student_of_labels():
+    text = verdict(evidence(UP, DOWN, by_labels_alone=True))
+    assert "Distillation did not help here: on held-out training rows" in text
+    assert "how it takes its inputs, or what was done to it after its fit:" in text
+    assert "Distillation helped" not in text
+
+
 def test_verdict_says_how_much_of_the_lead_was_gained():
     gaps = {"accuracy": 0.912, "log_loss": None, "log_loss_calibrated": -0.4}
     text = verdict(evidence(UP, DOWN, gap_closed=gaps))

@@ -10,6 +10,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.base import clone
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
 )
@@ -496,6 +497,8 @@ def texts_of(X):
         MLPStudent((8,), max_steps=50, random_state=0),
         make_pipeline(StandardScaler(), MLPStudent((), max_steps=50, random_state=0)),
         NGramStudent(max_steps=50, random_state=0),
+        HistGradientBoostingClassifier(max_iter=5),
+        make_pipeline(StandardScaler(), HistGradientBoostingClassifier(max_iter=5)),
     ],
 )
 def test_divide_logits_is_a_temperature_of_the_answers(student, n_classes):
@@ -505,6 +508,7 @@ def test_divide_logits_is_a_temperature_of_the_answers(student, n_classes):
     student = clone(student).fit(X, y)
     before, labels = student.predict_proba(X), student.predict(X)
     assert can_temper(student) and not can_temper(LogisticStudent())
+    assert not can_temper(HistGradientBoostingRegressor())
     divide_logits(student, 2.0)
     np.testing.assert_allclose(
         student.predict_proba(X), temper(before, 2.0), rtol=1e-5, atol=1e-9

@@ -157,6 +157,7 @@ def distillation_report(
         n_unanswered=rows.n_unanswered,
         confidence=confidence,
         plain_is_student=cast.is_one(PLAIN, STUDENT),
+        by_labels_alone=getattr(cast.distilled, "alpha_", None) == 0,
         memorised=rows.codes is not None
         and looks_memorised(rows.answers[TEACHER], rows.codes, rows.X),
         teacher_jobs=_jobs(cast),

@@ -40,6 +40,9 @@ class Evidence:
     plain_is_student : bool
         Whether the plain student was chosen.
 
+    by_labels_alone : bool
+        Whether the student, whatever else it differs in, learnt from labels alone.
+
     memorised : bool
         Whether the rows look like the teacher's training rows.
 
@@ -58,6 +61,7 @@ class Evidence:
     n_unanswered: int = 0
     confidence: float = 0.95
     plain_is_student: bool = False
+    by_labels_alone: bool = False
     memorised: bool = False
     teacher_jobs: int | None = None
     held_out: str = ""
@@ -234,6 +238,12 @@ def _whether_it_helped(evidence):
     worse = [words[k] for k, sign in figures.items() if _side(pair, k) == -sign]
     by = " and ".join(f"{words[k]} {gap(pair, k)}" for k in figures)
     against = f"against the same student on labels only, {by}."
+    if evidence.by_labels_alone:
+        return (
+            "Distillation did not help here: on held-out training rows labels alone "
+            "were as good. What sets the student apart is how it takes its inputs, or "
+            f"what was done to it after its fit: {against}"
+        )
     if better and worse:
         return (
             f"Distillation helped in {better[0]} and did harm in {worse[0]}: {against}"

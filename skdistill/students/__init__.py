@@ -12,7 +12,7 @@ from skdistill.students._feeding import (
     fit_student,
     takes_validation,
 )
-from skdistill.students._rules import can_temper, divide_logits, last_step
+from skdistill.students._rules import last_step
 from skdistill.students._settings import auto_steps
 from skdistill.students._shrinkage import (
     STRENGTHS,
@@ -20,6 +20,7 @@ from skdistill.students._shrinkage import (
     shrink,
     shrunk_answers,
 )
+from skdistill.students._tempering import can_temper, divide_logits, is_boosting
 
 _HOME = {
     "LogisticStudent": "skdistill.students._logistic",
@@ -40,6 +41,7 @@ __all__ = [
     "divide_logits",
     "fit_on_labels",
     "fit_student",
+    "is_boosting",
     "last_step",
     "shrink",
     "shrunk_answers",

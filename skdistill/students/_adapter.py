@@ -8,9 +8,18 @@ from sklearn.utils.validation import check_is_fitted
 
 from skdistill.soft_targets import temper
 from skdistill.students._rows import tags_of
+from skdistill.students._rules import last_step
 
 #: Smaller answers count as this one where a temperature other than 1 is undone.
 POWER_EPS = 1e-12
+
+
+def model_of(student):
+    """Return the estimator inside Pipelines and adapters, fitted where they are."""
+    model = last_step(student)
+    while isinstance(model, SoftStudentAdapter):
+        model = last_step(getattr(model, "estimator_", model.estimator))
+    return model
 
 
 def _scores_all_classes(adapter):

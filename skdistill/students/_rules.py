@@ -257,16 +257,6 @@ def last_step(student):
     return student
 
 
-def can_temper(student):
-    """Tell whether a fitted student can take a temperature into its weights."""
-    return hasattr(last_step(student), "_divide_logits")
-
-
-def divide_logits(student, temperature):
-    """Make a student's answers more modest (temperature above 1) or more sure."""
-    last_step(student)._divide_logits(temperature)
-
-
 def find_rule(student):
     """First line of the table that is about a student (not a Pipeline)."""
     return next(rule for rule in RULES if rule.holds(student))

@@ -6,9 +6,8 @@ its size and its speed, and changes the numbers in its nodes only, in place.
 
 import numpy as np
 
-from skdistill.students._adapter import SoftStudentAdapter
+from skdistill.students._adapter import model_of
 from skdistill.students._rows import mro_names
-from skdistill.students._rules import last_step
 
 #: Strengths that are worth a try, in rows; 0 leaves a tree as it is.
 STRENGTHS = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
@@ -23,7 +22,7 @@ def can_shrink(student):
 
     Bounds of monotonic trees would not outlast it. A fitted forest may be too large.
     """
-    model = _model_of(student)
+    model = model_of(student)
     is_bounded = getattr(model, "monotonic_cst", None) is not None
     if is_bounded or not mro_names(model) & _TREES:
         return False
@@ -85,16 +84,8 @@ def shrunk_answers(student, X, strengths=STRENGTHS):
     return answers
 
 
-def _model_of(student):
-    """Return the estimator inside Pipelines and the adapter of soft targets."""
-    model = last_step(student)
-    while isinstance(model, SoftStudentAdapter):
-        model = last_step(getattr(model, "estimator_", model.estimator))
-    return model
-
-
 def _trees_of(student):
-    model = _model_of(student)
+    model = model_of(student)
     return [tree.tree_ for tree in getattr(model, "estimators_", [model])]
 
 

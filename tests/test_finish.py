@@ -1,4 +1,4 @@
-"""Hierarchical shrinkage of trees: the formula, and the strength that is chosen."""
+"""What is done to students after their fit: trees are shrunk, boosting is tempered."""
 
 import copy
 import pickle
@@ -226,7 +226,7 @@ def test_without_labels_by_the_answers_of_the_teacher(table):
 def test_plain_trees_are_tried_shrunk_too_where_effort_is_not_low():
     settings = {
         "alpha": "auto", "temperature": 1.0, "sources": (), "is_given": False,
-        "has_labels": True, "encodings": ("",), "is_costly": False, "can_shrink": True,
+        "has_labels": True, "encodings": ("",), "is_costly": False, "finish": "shrunk",
     }  # fmt: skip
     names = [s.name for s in plan_search(**settings, effort="default").start]
     assert names[:2] == ["plain student", "plain student, shrunk"]
@@ -281,6 +281,43 @@ def test_labels_and_shrinkage_may_be_better_than_a_teacher(table):
         for m in (small, small.plain_student_)
     ]
     assert losses[0] < losses[1]
+
+
+@pytest.mark.parametrize("pipeline", [False, True])
+def test_boosting_is_tempered(pipeline, tmp_path):
+    X, y = make_classification(
+        2400, 8, n_informative=5, n_classes=3, n_clusters_per_class=2, flip_y=0,
+        random_state=1,
+    )  # fmt: skip
+    X, X_test, y, y_test = train_test_split(X, y, test_size=0.5, random_state=0)
+    student = HistGradientBoostingClassifier(
+        max_iter=10, max_leaf_nodes=8, random_state=0
+    )
+    student = make_pipeline(StandardScaler(), student) if pipeline else student
+    teacher = ExtraTreesClassifier(100, min_samples_leaf=3, random_state=0)
+    small = DistilledClassifier(teacher, student, random_state=0).fit(X, y)
+    # ten small steps leave boosting too modest
+    assert small.student_temperature_ < 1
+    assert "plain student, tempered" in small.summary_["model"]
+    losses = [
+        log_loss_rows(m.predict_proba(X_test), y_test).mean()
+        for m in (small, small.plain_student_)
+    ]
+    assert losses[0] < losses[1]
+    own = copy.deepcopy(student).fit(X, y)
+    assert_array_equal(
+        small.plain_student_.predict_proba(X_test), own.predict_proba(X_test)
+    )
+    again = pickle.loads(pickle.dumps(small.student_))
+    assert_array_equal(again.predict_proba(X_test), small.predict_proba(X_test))
+    pytest.importorskip("onnxruntime")
+    from skdistill.deploy import export_onnx, load_onnx
+
+    export_onnx(small, tmp_path / "boosting.onnx", X=X_test)
+    answers = load_onnx(tmp_path / "boosting.onnx").predict_proba(
+        X_test.astype(np.float32)
+    )
+    assert_allclose(answers, small.predict_proba(X_test), atol=1e-5)
 
 
 def test_shrunk_trees_are_exported(table, tmp_path):

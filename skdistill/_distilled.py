@@ -205,7 +205,7 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
     its targets and 4 times more for a choice by rows of which it knows nothing (twice
     in all if it has out-of-bag probabilities). It labels ten new rows for each training
     row (five for trees) twice for the choice, and once for the student, thirty if that
-    is an MLPStudent. On 80 % of the rows, up to 8 MLPStudents or 7 others are fitted
+    is an MLPStudent. On 80 % of the rows, up to 8 MLPStudents or others are fitted
     (2 with low, 16 with high effort), with steps in proportion to the plain one's, and
     on all rows the winner and the plain students. Below 2,500 rows a winner that learns
     from the teacher meets the plain student on a second split: up to 5 more fits of the

@@ -167,8 +167,8 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         What `alpha`, `temperature` and `transfer` came to.
 
     student_temperature_ : float
-        What the logits of a net of ours, or of histogram-based boosting of
-        scikit-learn's, were divided by to fit held-out labels.
+        What the logits of a net of ours, or of boosting, were divided by to fit
+        held-out labels.
 
     student_shrinkage_ : float
         Strength, in rows, with which the leaves of a tree or forest of scikit-learn's

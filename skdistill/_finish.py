@@ -34,11 +34,12 @@ class Finish:
     shrinkage: float = 0.0
 
     def apply(self, student):
-        """Take it into a student, for good."""
+        """Take it into a student, for good, and return that."""
         if self.temperature != 1:
-            divide_logits(student, self.temperature)
+            student = divide_logits(student, self.temperature)
         if self.shrinkage:
             shrink(student, self.shrinkage)
+        return student
 
 
 def plain_finish(student):

@@ -80,6 +80,6 @@ def fit_chosen(
             trainer.make_student(), rows, teacher, best.transfer, panel
         )
         student, feed = plain.get(best) or trainer.fit(rows, best, new)
-        choice.finish.apply(student)
+        student = choice.finish.apply(student)
         step()
     return LastFit(student, feed, new, plain.get(PLAIN, (None,))[0])

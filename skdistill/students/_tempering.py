@@ -1,30 +1,68 @@
 """Temperature of fitted students, taken into the numbers that they answer by."""
 
-from skdistill._compat import scale_boosting
-from skdistill.students._adapter import model_of
-from skdistill.students._rows import mro_names
+from sklearn.pipeline import Pipeline
 
-_BOOSTING = "HistGradientBoostingClassifier"
+from skdistill._compat import scale_boosting
+from skdistill.students._adapter import SoftStudentAdapter, model_of
+from skdistill.students._copies import BOOSTERS
+from skdistill.students._rows import mro_names
+from skdistill.students._rules import last_step
+
+_HISTOGRAMS = "HistGradientBoostingClassifier"
 
 
 def can_temper(student):
     """Tell whether a student, fitted or not, can take a temperature into itself.
 
-    A net or n-gram student of ours, or histogram-based boosting of scikit-learn's.
+    A net or n-gram student of ours, or boosting: scikit-learn's histogram-based,
+    LightGBM, XGBoost, CatBoost.
     """
-    model = model_of(student)
-    return hasattr(model, "_divide_logits") or is_boosting(student)
+    return hasattr(model_of(student), "_divide_logits") or is_boosting(student)
 
 
 def is_boosting(student):
-    """Tell whether a student is histogram-based boosting of scikit-learn's."""
-    return _BOOSTING in mro_names(model_of(student))
+    """Tell whether a student is a booster that can take a temperature."""
+    model = model_of(student)
+    names = mro_names(model)
+    return _HISTOGRAMS in names or (
+        bool(names & BOOSTERS) and hasattr(model, "predict_proba")
+    )
 
 
 def divide_logits(student, temperature):
-    """Make a student's answers more modest (temperature above 1) or more sure."""
+    """Make a student's answers more modest (temperature above 1) or more sure.
+
+    Parameters
+    ----------
+    student : fitted classifier
+        One that `can_temper`. Changed in place.
+
+    temperature : float
+
+    Returns
+    -------
+    student : fitted classifier
+        The same one. Only a booster of another library, whose leaves are its own
+        affair, comes in an adapter that raises its answers to a power, where it was not
+        in one already.
+    """
     model = model_of(student)
-    if is_boosting(model):
+    if _HISTOGRAMS in mro_names(model):
         scale_boosting(model, 1 / temperature)
-    else:
+    elif hasattr(model, "_divide_logits"):
         model._divide_logits(temperature)
+    else:
+        adapter = last_step(student)
+        if not isinstance(adapter, SoftStudentAdapter):
+            adapter = SoftStudentAdapter.around(model, "classifier", model.classes_)
+            student = _with_last_step(student, adapter)
+        adapter.temperature_ /= temperature
+    return student
+
+
+def _with_last_step(student, last):
+    if not isinstance(student, Pipeline):
+        return last
+    name, step = student.steps[-1]
+    student.steps[-1] = name, _with_last_step(step, last)
+    return student

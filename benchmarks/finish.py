@@ -1,0 +1,98 @@
+"""Students whose finish matters: grown trees, and boosting of few rounds.
+
+``python -m benchmarks.finish [TABLES]`` distils a forest into them with default
+settings, on rows and with scores as in `benchmarks.recipe`, and prints accuracy /
+log-loss / calibration error of the plain student and of the student, and the finish:
+the strength of shrinkage, or the temperature. The last lines count over all tables.
+"""
+
+import argparse
+import warnings
+
+import numpy as np
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OrdinalEncoder
+from sklearn.tree import DecisionTreeClassifier
+
+from benchmarks.recipe import TABLES, figures_of, make_teacher, rows
+from skdistill import DistilledClassifier
+
+STUDENTS = {
+    "grown tree": DecisionTreeClassifier(),
+    "5 grown trees": RandomForestClassifier(5),
+    "boosting, 30 x 8": HistGradientBoostingClassifier(max_iter=30, max_leaf_nodes=8),
+}
+
+
+def make_student(name, X):
+    """Return a student by name; categories of a frame become codes."""
+    if not hasattr(X, "iloc"):
+        return STUDENTS[name]
+    codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    categories = make_column_selector(dtype_include=["category"])
+    encode = make_column_transformer((codes, categories), remainder="passthrough")
+    return make_pipeline(encode, STUDENTS[name])
+
+
+def measure(table, name):
+    """Fit one pair; figures on test rows, and the finish."""
+    X, X_test, y, y_test = rows(table, 0)
+    small = DistilledClassifier(
+        make_teacher("forest", X), make_student(name, X), random_state=0
+    ).fit(X, y)
+    return figures_of(small, X_test, y_test), finish_of(small)
+
+
+def finish_of(small):
+    """Tell in short what was done to a student after its fit."""
+    if small.student_shrinkage_:
+        return f"s = {small.student_shrinkage_:g}"
+    T = small.student_temperature_
+    return "" if T == 1 else f"T = {T:.2f}"
+
+
+def line(table, name, figures, finish):
+    """Return one line of the table."""
+    scores = "".join(
+        f"{figures[m + '_accuracy']:>8.3f}/{figures[m + '_log_loss']:.3f}"
+        f"/{figures[m + '_ece']:.3f}"
+        for m in ("plain", "student")
+    )
+    weight = "labels" if figures["alpha"] == 0 else f"{figures['alpha']:g}"
+    return f"{table:<11} {name:<17}{scores}   {weight:<7} {finish}"
+
+
+def counts(name, all_figures):
+    """Return what holds over all tables for one student."""
+    gains = np.array([f["plain_log_loss"] - f["student_log_loss"] for f in all_figures])
+    errors = np.array([f["plain_ece"] - f["student_ece"] for f in all_figures])
+    right = [f["student_accuracy"] - f["plain_accuracy"] for f in all_figures]
+    return (
+        f"{name}: lower log-loss on {np.sum(gains > 0)}, higher on {np.sum(gains < 0)} "
+        f"of {len(gains)} tables; calibration error lower on {np.sum(errors > 0)}, "
+        f"higher on {np.sum(errors < 0)}; accuracy {np.mean(right):+.3f} on average"
+    )
+
+
+def main():
+    """Print the table, a line a student and table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("tables", nargs="*", default=TABLES)
+    found = {name: [] for name in STUDENTS}
+    print(
+        f"{'table':<11} {'student':<17}{'plain':>20}{'student':>20}    targets finish"
+    )
+    for table in parser.parse_args().tables:
+        for name in STUDENTS:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                figures, finish = measure(table, name)
+            found[name].append(figures)
+            print(line(table, name, figures, finish), flush=True)
+    print(*(counts(name, of_one) for name, of_one in found.items()), sep="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -10,6 +10,8 @@ Z95 = 1.959964
 
 #: Said of the plain student where nothing was better.
 NO_HELP = "distillation did not help here: nothing beats this by a standard error"
+#: Said of a plain student that takes its inputs, or is finished, in another way.
+NO_TEACHER = "distillation did not help here: no student of the teacher does better"
 
 
 class Record:
@@ -57,8 +59,8 @@ class Record:
                     settings.encoding,
                 )  # fmt: skip
             is_chosen = settings is not None and settings == chosen
-            if is_chosen and chosen == PLAIN:
-                note = NO_HELP
+            if is_chosen and chosen.is_plain:
+                note = NO_HELP if chosen == PLAIN else NO_TEACHER
             low, high = score - Z95 * se, score + Z95 * se
             if metric == "accuracy":
                 low, high = max(low, 0.0), min(high, 1.0)

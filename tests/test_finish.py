@@ -22,6 +22,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from skdistill import DistilledClassifier, LogisticStudent, MLPStudent
 from skdistill._choice import plan_search
 from skdistill._finish import Finish, fit_finish
+from skdistill._record import NO_TEACHER
 from skdistill._training import Rows
 from skdistill.soft_targets import log_loss_rows, one_hot
 from skdistill.students import (
@@ -276,6 +277,9 @@ def test_labels_and_shrinkage_may_be_better_than_a_teacher(table):
     small = DistilledClassifier(stumps, student, random_state=0).fit(X, y)
     assert (small.alpha_, small.transfer_) == (0, "none")
     assert small.student_shrinkage_ > 0
+    summary = small.summary_
+    assert (summary["note"][summary["chosen"]] == NO_TEACHER).all()
+    assert (summary["model"][summary["chosen"]] == "plain student, shrunk").all()
     losses = [
         log_loss_rows(np.maximum(m.predict_proba(X_test), 1e-3), y_test).mean()
         for m in (small, small.plain_student_)

@@ -167,7 +167,7 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         What `alpha`, `temperature` and `transfer` came to.
 
     student_temperature_ : float
-        What the logits of a net of ours, or of boosting, were divided by to fit
+        What the logits of a net, or of boosting, were divided by to fit
         held-out labels.
 
     student_shrinkage_ : float

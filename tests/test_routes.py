@@ -497,6 +497,7 @@ def texts_of(X):
         MLPStudent((8,), max_steps=50, random_state=0),
         make_pipeline(StandardScaler(), MLPStudent((), max_steps=50, random_state=0)),
         NGramStudent(max_steps=50, random_state=0),
+        MLPClassifier((8,), max_iter=5, random_state=0),
         HistGradientBoostingClassifier(max_iter=5),
         make_pipeline(StandardScaler(), HistGradientBoostingClassifier(max_iter=5)),
         LightGBM(n_estimators=5),

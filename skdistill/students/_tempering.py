@@ -8,16 +8,18 @@ from skdistill.students._copies import BOOSTERS
 from skdistill.students._rows import mro_names
 from skdistill.students._rules import last_step
 
-_HISTOGRAMS = "HistGradientBoostingClassifier"
+_HISTOGRAMS, _NET = "HistGradientBoostingClassifier", "MLPClassifier"
 
 
 def can_temper(student):
     """Tell whether a student, fitted or not, can take a temperature into itself.
 
-    A net or n-gram student of ours, or boosting: scikit-learn's histogram-based,
-    LightGBM, XGBoost, CatBoost.
+    A net or n-gram student of ours, scikit-learn's MLPClassifier, or boosting:
+    scikit-learn's histogram-based, LightGBM, XGBoost, CatBoost.
     """
-    return hasattr(model_of(student), "_divide_logits") or is_boosting(student)
+    model = model_of(student)
+    is_net = hasattr(model, "_divide_logits") or _NET in mro_names(model)
+    return is_net or is_boosting(student)
 
 
 def is_boosting(student):
@@ -51,6 +53,9 @@ def divide_logits(student, temperature):
         scale_boosting(model, 1 / temperature)
     elif hasattr(model, "_divide_logits"):
         model._divide_logits(temperature)
+    elif _NET in mro_names(model):
+        for layers in (model.coefs_, model.intercepts_):
+            layers[-1] /= temperature
     else:
         adapter = last_step(student)
         if not isinstance(adapter, SoftStudentAdapter):

@@ -1,17 +1,19 @@
-"""The finish of a student: one number, fitted to rows that it has not met."""
+"""The finish of a student: a number or two, fitted to rows that it has not met."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from skdistill.soft_targets import temper
 from skdistill.soft_targets._arithmetic import mean_and_se
-from skdistill.soft_targets._temperature import halves_temperature
+from skdistill.soft_targets._temperature import halves_temperature, modest_temperature
 from skdistill.students import (
     STRENGTHS,
     can_shrink,
     can_temper,
     divide_logits,
     is_boosting,
+    n_trees,
     shrink,
     shrunk_answers,
 )
@@ -24,7 +26,7 @@ class Finish:
     Parameters
     ----------
     temperature : float, default=1.0
-        By which the logits of a net of ours or of boosting are divided.
+        By which the logits of a net, of boosting or of a forest are divided.
 
     shrinkage : float, default=0.0
         Strength with which the leaves of trees are drawn to the nodes above.
@@ -35,10 +37,10 @@ class Finish:
 
     def apply(self, student):
         """Take it into a student, for good, and return that."""
-        if self.temperature != 1:
-            student = divide_logits(student, self.temperature)
         if self.shrinkage:
             shrink(student, self.shrinkage)
+        if self.temperature != 1:
+            student = divide_logits(student, self.temperature)
         return student
 
 
@@ -77,30 +79,47 @@ def fit_finish(student, rows, Q, least):
     Q : ndarray of shape (n_rows, n_classes)
         Each half of the rows (every other one) by the finish of the other half.
     """
+    if can_shrink(student):
+        return _fit_trees(student, rows, Q, least)
     if can_temper(student) and rows.codes is not None:
         T, Q = halves_temperature(Q, rows.codes, sample_weight=rows.weight)
         return Finish(temperature=T), Q
-    if can_shrink(student):
-        return _fit_shrinkage(student, rows, Q, least)
     return Finish(), Q
 
 
-def _fit_shrinkage(student, rows, Q, least):
-    answers = np.stack(shrunk_answers(student, rows.X))
-    losses = np.stack([rows.losses(np.maximum(A, least)) for A in answers])
+def _fit_trees(student, rows, Q, least):
+    """Fit the strength of shrinkage and, for the mean of several trees, a temperature.
 
-    def best(at):
-        weight = None if rows.weight is None else rows.weight[at]
-        return int(np.argmin([mean_and_se(loss[at], weight)[0] for loss in losses]))
-
-    halves = np.arange(0, len(rows), 2), np.arange(1, len(rows), 2)
+    The mean of trees that differ is more modest than each of them.
+    """
+    answers = shrunk_answers(student, rows.X)
+    tempers = rows.codes is not None and n_trees(student) > 1
+    halves = [np.arange(len(rows)) % 2 == half for half in (0, 1)]
     if rows.weight is not None and not all(rows.weight[at].any() for at in halves):
         return Finish(), Q
-    shrunk, loss = Q.copy(), losses[0].copy()
+
+    def loss(A, at):
+        weight = None if rows.weight is None else rows.weight[at]
+        return mean_and_se(rows.take(at).losses(np.maximum(A, least)), weight)[0]
+
+    def fit(at):
+        """Find the finish of the lowest loss on some rows."""
+        tried = []
+        for strength, A in zip(STRENGTHS, answers, strict=True):
+            T, A = 1.0, A[at]
+            if tempers:
+                weight = None if rows.weight is None else rows.weight[at]
+                T = modest_temperature(A, rows.codes[at], weight)
+                A = temper(A, T)
+            tried.append((loss(A, at), Finish(T, strength)))
+        return min(tried, key=lambda pair: pair[0])[1]
+
+    shown = Q.copy()
     for own, other in (halves, halves[::-1]):
-        strength = best(other)
-        shrunk[own], loss[own] = answers[strength, own], losses[strength, own]
-    gain, _ = mean_and_se(losses[0] - loss, rows.weight)
-    if gain <= 0:
+        finish = fit(np.flatnonzero(other))
+        A = answers[STRENGTHS.index(finish.shrinkage)][own]
+        shown[own] = A if finish.temperature == 1 else temper(A, finish.temperature)
+    everything = np.arange(len(rows))
+    if loss(shown, everything) >= loss(Q, everything):
         return Finish(), Q
-    return Finish(shrinkage=STRENGTHS[best(np.arange(len(rows)))]), shrunk
+    return fit(everything), shown

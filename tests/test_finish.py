@@ -24,7 +24,7 @@ from skdistill._choice import plan_search
 from skdistill._finish import Finish, fit_finish
 from skdistill._record import NO_TEACHER
 from skdistill._training import Rows
-from skdistill.soft_targets import log_loss_rows, one_hot
+from skdistill.soft_targets import log_loss_rows, one_hot, temper
 from skdistill.students import (
     STRENGTHS,
     can_shrink,
@@ -207,6 +207,35 @@ def test_each_half_is_shown_by_the_strength_of_the_other(table):
     assert_array_equal(shown, Q)
 
 
+def test_the_mean_of_trees_gets_a_temperature_too(table):
+    X, X_test, y, y_test = table
+    forest = RandomForestClassifier(20, random_state=0).fit(X, y)
+    rows = Rows(X_test, y_test, one_hot(y_test, 3))
+    Q, least = forest.predict_proba(X_test), 0.5 / 1200
+    finish, shown = fit_finish(forest, rows, Q, least)
+    # each strength with the temperature that suits it: the best of all pairs
+    losses = {}
+    for strength, A in zip(STRENGTHS, shrunk_answers(forest, X_test), strict=True):
+        for T in np.geomspace(0.2, 5, 161):
+            tempered = np.maximum(temper(A, T), least)
+            losses[strength, T] = rows.losses(tempered).mean()
+    strength, T = min(losses, key=losses.get)
+    assert finish.shrinkage == strength
+    assert_allclose(finish.temperature, T, rtol=0.03)
+    assert finish.temperature != 1
+    bare = rows.losses(np.maximum(Q, least)).mean()
+    assert losses[strength, T] <= rows.losses(np.maximum(shown, least)).mean() < bare
+    before = copy.deepcopy(forest)
+    shrink(before, strength)
+    finished = finish.apply(forest)
+    assert_allclose(
+        finished.predict_proba(X_test),
+        temper(before.predict_proba(X_test), finish.temperature),
+        atol=1e-9,
+    )
+    assert_array_equal(finished.classes_, [0, 1, 2])
+
+
 def test_a_tree_that_is_best_as_it_is_stays(table):
     _, rows, _ = grown(table)
     sure = DecisionTreeClassifier(random_state=0).fit(rows.X, rows.codes)
@@ -249,7 +278,7 @@ def test_grown_students_are_shrunk(table, key):
         teacher, STUDENTS[key], transfer=None, random_state=0
     ).fit(X, labels)
     assert small.student_shrinkage_ in STRENGTHS[1:]
-    assert small.student_temperature_ == 1
+    assert (small.student_temperature_ == 1) == (key != "forest")
     assert "plain student, shrunk" in small.summary_["model"]
     # what it is, less its shrinkage, is worse
     bare = DistilledClassifier(

@@ -57,7 +57,7 @@ def _temperature_of(P, codes, weight, eps=1e-12):
     return 1.0 / fit_power(log_ratios(P, eps), codes, weight)
 
 
-def _modest_temperature_of(P, codes, weight):
+def modest_temperature(P, codes, weight):
     """Temperature as if there were two rows more, of which one is narrowly missed.
 
     Where a model is right in all of a few rows, no temperature is low enough for the
@@ -102,12 +102,12 @@ def halves_temperature(P, codes, *, sample_weight=None):
         weight = None if sample_weight is None else sample_weight[half]
         if not half.any() or (weight is not None and not weight.any()):
             return 1.0, P
-        T = _modest_temperature_of(P[half], codes[half], weight)
+        T = modest_temperature(P[half], codes[half], weight)
         tempered[~half] = temper(P[~half], T)
     gain = log_loss_rows(P, codes) - log_loss_rows(tempered, codes)
     if np.average(gain, weights=sample_weight) <= 0:
         return 1.0, P
-    return _modest_temperature_of(P, codes, sample_weight), tempered
+    return modest_temperature(P, codes, sample_weight), tempered
 
 
 def fit_power(logits, codes, weight, start=1.0, own=None):

@@ -17,6 +17,7 @@ from skdistill.students._settings import auto_steps
 from skdistill.students._shrinkage import (
     STRENGTHS,
     can_shrink,
+    n_trees,
     shrink,
     shrunk_answers,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "fit_student",
     "is_boosting",
     "last_step",
+    "n_trees",
     "shrink",
     "shrunk_answers",
     "takes_validation",

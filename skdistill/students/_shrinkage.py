@@ -84,6 +84,11 @@ def shrunk_answers(student, X, strengths=STRENGTHS):
     return answers
 
 
+def n_trees(student):
+    """Count the trees of a fitted student that `can_shrink`."""
+    return len(_trees_of(student))
+
+
 def _trees_of(student):
     model = model_of(student)
     return [tree.tree_ for tree in getattr(model, "estimators_", [model])]

@@ -37,16 +37,15 @@ def divide_logits(student, temperature):
     Parameters
     ----------
     student : fitted classifier
-        One that `can_temper`. Changed in place.
+        One that `can_temper`, or a forest. Changed in place.
 
     temperature : float
 
     Returns
     -------
     student : fitted classifier
-        The same one. Only a booster of another library, whose leaves are its own
-        affair, comes in an adapter that raises its answers to a power, where it was not
-        in one already.
+        The same one. Only a booster of another library and a forest come in an adapter
+        that raises their answers to a power, where they were not in one already.
     """
     model = model_of(student)
     if _HISTOGRAMS in mro_names(model):

@@ -130,12 +130,11 @@ def quantize_trees(trees):
     Raises
     ------
     ValueError
-        If leaves are logits, or probabilities that are raised to a power.
+        If leaves are logits.
     """
-    if trees.finish != "normalise" or trees.power != 1:
+    if trees.finish != "normalise":
         raise ValueError(
-            "dtype must be 'float32' for a forest that answers logits or was fitted on "
-            "tempered targets, got 'int8'."
+            "dtype must be 'float32' for a forest that answers logits, got 'int8'."
         )
     P = trees.values / trees.values.sum(axis=1, keepdims=True)
     return replace(trees, values=np.rint(255 * np.sqrt(P)).astype(np.uint8))

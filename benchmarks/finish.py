@@ -3,7 +3,7 @@
 ``python -m benchmarks.finish [TABLES]`` distils a forest into them with default
 settings, on rows and with scores as in `benchmarks.recipe`, and prints accuracy /
 log-loss / calibration error of the plain student and of the student, and the finish:
-the strength of shrinkage, or the temperature. The last lines count over all tables.
+strength of shrinkage and temperature. The last lines count over all tables.
 """
 
 import argparse
@@ -47,10 +47,12 @@ def measure(table, name):
 
 def finish_of(small):
     """Tell in short what was done to a student after its fit."""
+    done = []
     if small.student_shrinkage_:
-        return f"s = {small.student_shrinkage_:g}"
-    T = small.student_temperature_
-    return "" if T == 1 else f"T = {T:.2f}"
+        done.append(f"s = {small.student_shrinkage_:g}")
+    if small.student_temperature_ != 1:
+        done.append(f"T = {small.student_temperature_:.2f}")
+    return ", ".join(done)
 
 
 def line(table, name, figures, finish):

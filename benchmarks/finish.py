@@ -2,8 +2,9 @@
 
 ``python -m benchmarks.finish [TABLES]`` distils a forest into them with default
 settings, on rows and with scores as in `benchmarks.recipe`, and prints accuracy /
-log-loss / calibration error of the plain student and of the student, and the finish:
-strength of shrinkage and temperature. The last lines count over all tables.
+log-loss / calibration error and the pickled size of the plain student and of the
+student, and the finish: strength of shrinkage and temperature. The last lines count
+over all tables.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from benchmarks.recipe import TABLES, figures_of, make_teacher, rows
 from skdistill import DistilledClassifier
+from skdistill.metrics import model_size
 
 STUDENTS = {
     "grown tree": DecisionTreeClassifier(),
@@ -42,7 +44,10 @@ def measure(table, name):
     small = DistilledClassifier(
         make_teacher("forest", X), make_student(name, X), random_state=0
     ).fit(X, y)
-    return figures_of(small, X_test, y_test), finish_of(small)
+    figures = figures_of(small, X_test, y_test)
+    for model, fitted in (("plain", small.plain_student_), ("student", small.student_)):
+        figures[f"{model}_kb"] = model_size(fitted) / 1e3
+    return figures, finish_of(small)
 
 
 def finish_of(small):
@@ -59,7 +64,7 @@ def line(table, name, figures, finish):
     """Return one line of the table."""
     scores = "".join(
         f"{figures[m + '_accuracy']:>8.3f}/{figures[m + '_log_loss']:.3f}"
-        f"/{figures[m + '_ece']:.3f}"
+        f"/{figures[m + '_ece']:.3f}{figures[m + '_kb']:>7,.0f}"
         for m in ("plain", "student")
     )
     weight = "labels" if figures["alpha"] == 0 else f"{figures['alpha']:g}"
@@ -84,7 +89,8 @@ def main():
     parser.add_argument("tables", nargs="*", default=TABLES)
     found = {name: [] for name in STUDENTS}
     print(
-        f"{'table':<11} {'student':<17}{'plain':>20}{'student':>20}    targets finish"
+        f"{'table':<11} {'student':<17}{'plain':>20}{'kB':>7}"
+        f"{'student':>20}{'kB':>7}   targets finish"
     )
     for table in parser.parse_args().tables:
         for name in STUDENTS:

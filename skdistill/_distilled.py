@@ -167,8 +167,8 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         What `alpha`, `temperature` and `transfer` came to.
 
     student_temperature_ : float
-        What the logits of a net, or of boosting, were divided by to fit
-        held-out labels.
+        What the logits of a net, boosting or a forest were divided by to fit held-out
+        labels. 1 is not at all.
 
     student_shrinkage_ : float
         Strength, in rows, with which the leaves of a tree or forest of scikit-learn's

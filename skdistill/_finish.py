@@ -92,34 +92,32 @@ def _fit_trees(student, rows, Q, least):
 
     The mean of trees that differ is more modest than each of them.
     """
-    answers = shrunk_answers(student, rows.X)
+    answers = np.stack(shrunk_answers(student, rows.X))
     tempers = rows.codes is not None and n_trees(student) > 1
-    halves = [np.arange(len(rows)) % 2 == half for half in (0, 1)]
+    halves = [np.arange(start, len(rows), 2) for start in (0, 1)]
     if rows.weight is not None and not all(rows.weight[at].any() for at in halves):
         return Finish(), Q
 
-    def loss(A, at):
-        weight = None if rows.weight is None else rows.weight[at]
-        return mean_and_se(rows.take(at).losses(np.maximum(A, least)), weight)[0]
+    def loss(some, A):
+        return mean_and_se(some.losses(np.maximum(A, least)), some.weight)[0]
 
-    def fit(at):
+    def fit(some, answers):
         """Find the finish of the lowest loss on some rows."""
         tried = []
         for strength, A in zip(STRENGTHS, answers, strict=True):
-            T, A = 1.0, A[at]
-            if tempers:
-                weight = None if rows.weight is None else rows.weight[at]
-                T = modest_temperature(A, rows.codes[at], weight)
-                A = temper(A, T)
-            tried.append((loss(A, at), Finish(T, strength)))
+            T = modest_temperature(A, some.codes, some.weight) if tempers else 1.0
+            tried.append((loss(some, _tempered(A, T)), Finish(T, strength)))
         return min(tried, key=lambda pair: pair[0])[1]
 
     shown = Q.copy()
     for own, other in (halves, halves[::-1]):
-        finish = fit(np.flatnonzero(other))
+        finish = fit(rows.take(other), answers[:, other])
         A = answers[STRENGTHS.index(finish.shrinkage)][own]
-        shown[own] = A if finish.temperature == 1 else temper(A, finish.temperature)
-    everything = np.arange(len(rows))
-    if loss(shown, everything) >= loss(Q, everything):
+        shown[own] = _tempered(A, finish.temperature)
+    if loss(rows, shown) >= loss(rows, Q):
         return Finish(), Q
-    return fit(everything), shown
+    return fit(rows, answers), shown
+
+
+def _tempered(P, temperature):
+    return P if temperature == 1 else temper(P, temperature)

@@ -4,8 +4,10 @@ import copy
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.ensemble import (
     BaggingClassifier,
@@ -14,7 +16,7 @@ from sklearn.ensemble import (
     RandomForestClassifier,
 )
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
@@ -351,6 +353,26 @@ def test_boosting_is_tempered(pipeline, tmp_path):
         X_test.astype(np.float32)
     )
     assert_allclose(answers, small.predict_proba(X_test), atol=1e-5)
+
+
+def test_finishes_of_frames_weights_and_searches(table):
+    X, _, y, _ = table
+    X = pd.DataFrame(X, columns=list("abcdefgh"))
+    X.iloc[::17, 2] = np.nan
+    y, weight = np.array(["low", "mid", "high"])[y], np.ones(len(y))
+    weight[::5] = 0
+    small = DistilledClassifier(
+        RandomForestClassifier(100, random_state=0), RandomForestClassifier(3),
+        random_state=0,
+    )  # fmt: skip
+    small.fit(X, y, sample_weight=weight)
+    assert small.student_shrinkage_ > 0
+    same = clone(small).fit(X, y, sample_weight=weight)
+    assert_array_equal(same.predict_proba(X), small.predict_proba(X))
+    search = GridSearchCV(small, {"student__n_estimators": [1, 3]}, cv=2, n_jobs=2)
+    search.fit(X, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert_array_equal(search.best_estimator_.classes_, ["high", "low", "mid"])
 
 
 def test_shrunk_trees_are_exported(table, tmp_path):

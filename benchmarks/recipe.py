@@ -3,7 +3,9 @@
 ``python -m benchmarks.recipe`` does what is not done yet, a line of JSON a pair, and
 prints the table; ``--table`` only prints it, ``--write`` puts it into the guide. Every
 figure is of test rows that neither teacher nor student nor any choice has seen.
-``--rows 500`` is about tables of so many training rows.
+``--part "500 rows"`` is about the same tables with so many training rows, ``--part
+unseen`` about tables that were listed when the recipe was done: nothing was chosen on
+them.
 """
 
 import argparse
@@ -11,6 +13,7 @@ import tempfile
 import warnings
 from functools import cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import norm
@@ -39,13 +42,30 @@ TABLES = (
     "phoneme", "california", "ring", "marketing", "banana", "adult", "mpls_stops",
     "spam", "magic", "satimage", "letter", "penbased", "texture", "optdigits",
 )  # fmt: skip
+UNSEEN = (
+    "credit", "churn", "telephone", "lending", "developers", "diamonds", "jobs",
+    "twonorm", "page_blocks", "chess", "splice", "segment", "storms", "surveys",
+)  # fmt: skip
 TEACHERS = ("boosting", "forest", "stack")
 STUDENTS = ("net", "tree", "logistic")
 PAGE = Path(__file__).parents[1] / "docs" / "user_guide" / "recipe.rst"
 N_TRAIN, N_TEST = 4_000, 5_000
-MARKS = {
-    N_TRAIN: (".. recipe table", ".. end of table"),
-    500: (".. small tables", ".. end of small tables"),
+
+
+class Part(NamedTuple):
+    """Tables, rows to train on, and the marks around what is printed on the page."""
+
+    tables: tuple
+    n_rows: int
+    begin: str
+    end: str
+
+
+#: By the setting that their lines carry.
+PARTS = {
+    "default": Part(TABLES, N_TRAIN, ".. recipe table", ".. end of table"),
+    "500 rows": Part(TABLES, 500, ".. small tables", ".. end of small tables"),
+    "unseen": Part(UNSEEN, N_TRAIN, ".. unseen tables", ".. end of unseen tables"),
 }
 
 
@@ -167,31 +187,28 @@ def _se(values):
     return values.std(ddof=1) / np.sqrt(len(values))
 
 
-def units(seeds, folder, n_rows=N_TRAIN):
+def units(seeds, folder, setting="default"):
     """All pairs; students of one teacher share its out-of-fold answers."""
+    tables, n_rows, *_ = PARTS[setting]
     for seed in range(seeds):
-        for table in TABLES:
+        for table in tables:
             for teacher in TEACHERS:
                 memory = f"{folder}/{table}-{teacher}-{seed}-{n_rows}.db"
                 for student in STUDENTS:
                     pair = table, teacher, student
                     work = partial(measure, *pair, seed, n_rows, memory)
-                    yield Unit(*pair, setting_of(n_rows), seed, work)
-
-
-def setting_of(n_rows):
-    """Name that the lines of tables of so many training rows carry."""
-    return "default" if n_rows == N_TRAIN else f"{n_rows} rows"
+                    yield Unit(*pair, setting, seed, work)
 
 
 # -- what is printed -------------------------------------------------------------------
 
 
-def report(n_rows=N_TRAIN):
+def report(setting="default"):
     """Lines of the table, of the first split, and of what follows from all splits."""
+    tables = PARTS[setting].tables
     lines = [line for line in read(NAME) if line["recipe"] == RECIPE]
-    lines = [line for line in lines if line["setting"] == setting_of(n_rows)]
-    lines.sort(key=lambda line: (TABLES.index(line["table"]), line["seed"]))
+    lines = [line for line in lines if line["setting"] == setting]
+    lines.sort(key=lambda line: (tables.index(line["table"]), line["seed"]))
     text = [
         f"{'table':<11}{'teacher':<9}{'student':<9}{'teacher':>12}{'plain':>13}"
         f"{'distilled':>14}  {'ECE: t':>6} {'s':>5} {'z':>5}  chosen"
@@ -282,8 +299,8 @@ def gains(pairs):
 
 def page(text):
     """Return the page of the guide with the tables between their marks."""
-    for n_rows, marks in MARKS.items():
-        text = with_table(text, report(n_rows), *marks)
+    for setting, part in PARTS.items():
+        text = with_table(text, report(setting), part.begin, part.end)
     return text
 
 
@@ -299,17 +316,17 @@ def main():
     """Measure what is missing and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--rows", type=int, default=N_TRAIN)
+    parser.add_argument("--part", choices=PARTS, default="default")
     parser.add_argument("--table", action="store_true", help="only print the table")
     parser.add_argument("--write", action="store_true", help="put it into the guide")
     arguments = parser.parse_args()
     if not (arguments.table or arguments.write):
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            run(units(arguments.seeds, folder, arguments.rows), NAME)
+            run(units(arguments.seeds, folder, arguments.part), NAME)
     if arguments.write:
         PAGE.write_text(page(PAGE.read_text()))
-    print("\n".join(report(arguments.rows)))
+    print("\n".join(report(arguments.part)))
 
 
 if __name__ == "__main__":

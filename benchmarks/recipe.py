@@ -180,6 +180,7 @@ def figures_of(small, X_test, y_test):
         "alpha": small.alpha_, "transfer": small.transfer_, "seconds": seconds,
         "encoding": getattr(small.student_, "encoding", ""), "n_test": len(codes),
         "shrinkage": small.student_shrinkage_,
+        "C": getattr(small.student_, "C", None),
     }  # fmt: skip
 
 
@@ -242,6 +243,8 @@ def _way(f):
         way += ", " + f["transfer"].removeprefix("MungeSampler")
     if f.get("shrinkage"):
         way += f", shrunk {f['shrinkage']:g}"
+    if isinstance(f.get("C"), float):
+        way += f", C={f['C']:g}"
     return way + (", piecewise" if f["encoding"] == "piecewise" else "")
 
 

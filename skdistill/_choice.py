@@ -84,6 +84,10 @@ class Search:
     fallback : Settings
         What to do where rows are too few for a choice.
 
+    penalties : tuple of float, default=()
+        Inverse penalties, in order. The best plain and the best distilled student of
+        each encoding go from 1 to the next as long as their loss falls.
+
     has_panel : bool, default=False
         Whether plain students label new rows beside the teacher.
     """
@@ -91,17 +95,24 @@ class Search:
     start: tuple
     axes: tuple
     fallback: Settings
+    penalties: tuple = ()
     has_panel: bool = False
 
     @property
     def n_fits(self):
         """How many students are fitted at most."""
-        return len(self.start) + sum(len(values) for _, values in self.axes)
+        return self.n_soft + self._n_tried([s for s in self.start if s.is_plain])
 
     @property
     def n_soft(self):
         """How many of them learn from a teacher."""
-        return self.n_fits - sum(settings.is_plain for settings in self.start)
+        soft = [settings for settings in self.start if not settings.is_plain]
+        return self._n_tried(soft) + sum(len(values) for _, values in self.axes)
+
+    def _n_tried(self, some):
+        """How many of one kind are fitted at most, walks along the penalties too."""
+        n_walks = len({settings.encoding for settings in some})
+        return len(some) + n_walks * max(len(self.penalties) - 1, 0)
 
     def without_plain(self):
         """Return the same search where labels alone teach nothing."""
@@ -110,8 +121,8 @@ class Search:
 
 
 def plan_search(
-    *, alpha, temperature, sources, is_given, has_labels, encodings, is_costly,
-    finish, effort,
+    *, alpha, temperature, sources, is_given, has_labels, encodings, penalties,
+    is_costly, finish, effort,
 ):  # fmt: skip
     """Say what is tried.
 
@@ -134,6 +145,9 @@ def plan_search(
 
     encodings : tuple of str
         Ways in which the student may take numeric columns, its usual one first.
+
+    penalties : tuple of float
+        Inverse penalties that may be chosen, in order.
 
     is_costly : bool
         Whether a fit of the student costs much: a net.
@@ -160,6 +174,7 @@ def plan_search(
     axes = ()
     if effort == "low":
         alphas, ways, encodings = alphas[:1], ways[:1], encodings[:1]
+        penalties = ()
     elif is_costly and effort == "default":
         if is_given or not sources:  # beside many drawn rows alpha says little
             axes = (("alpha", alphas[1:]),)
@@ -178,7 +193,8 @@ def plan_search(
     if temperature == "auto":
         axes += (("temperature", TEMPERATURES),)
     axes = tuple((name, values) for name, values in axes if values)
-    return Search(tuple(start), axes, fallback, is_costly and not is_given)
+    has_panel = is_costly and not is_given
+    return Search(tuple(start), axes, fallback, penalties, has_panel)
 
 
 # -- the choice ------------------------------------------------------------------------

@@ -34,7 +34,12 @@ from skdistill._finish import plain_finish
 from skdistill._last_fit import fit_chosen
 from skdistill._leak_check import looks_memorised
 from skdistill._memory import remembering
-from skdistill._new_rows import TransferSource, encodings_to_try, is_net
+from skdistill._new_rows import (
+    TransferSource,
+    encodings_to_try,
+    is_net,
+    penalties_to_try,
+)
 from skdistill._pace import Pace
 from skdistill._progress import FitProgress
 from skdistill._record import Record
@@ -418,6 +423,7 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
             encodings=(
                 encodings_to_try(make_student(), X, self.effort) if is_open else ("",)
             ),
+            penalties=penalties_to_try(make_student()) if is_open else (),
             is_costly=is_net(make_student()), finish=plain_finish(make_student()),
             effort=self.effort,
         )  # fmt: skip

@@ -28,6 +28,9 @@ ROWS_TO_COUNT = 10_000
 #: ones change most, so that a teacher that remembers its training rows does not answer
 #: with the label it remembers.
 STRENGTHS = ({"p": 0.8}, {"p": 0.2, "n_neighbors": 8})
+#: Inverse penalties of linear students. Values of columns may be of any size, soft
+#: targets need less of a penalty than labels, and piecewise-linear inputs more.
+PENALTIES = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 #: Rows that a kernel machine meets at most by our doing: it costs their square or cube.
 MAX_KERNEL_ROWS = 5_000
 
@@ -227,6 +230,13 @@ def encodings_to_try(student, X, effort="default"):
         if is_too_dear(student, *_widths(X, student)):
             return ("",)
     return "", "piecewise"
+
+
+def penalties_to_try(student):
+    """Inverse penalties for a student, in order; none where none is to be chosen."""
+    last = last_step(student)
+    has_penalty = isinstance(last, LogisticStudent) and last.C == "auto"
+    return PENALTIES if has_penalty else ()
 
 
 def _widths(X, student):

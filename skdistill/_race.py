@@ -104,6 +104,9 @@ class Race:
             best = self.best_of([s for s in self.losses if not s.is_plain])
             for value in values:
                 self.attempt(replace(best, **{name: value}), length)
+        if search.penalties:
+            for kind in self.kinds():
+                self.walk(self.best_of(kind), search.penalties, length)
         if has_rivals:
             for settings in self.finalists():
                 new = self.drawn[settings.transfer]
@@ -159,6 +162,19 @@ class Race:
             self.record.add(settings.name, self.test, Q, settings=settings)
         self.step()
 
+    def walk(self, settings, penalties, length):
+        """Change the penalty of settings for as long as their loss falls."""
+        usual, best = penalties.index(1.0), settings
+        for way in (penalties[usual + 1 :], penalties[:usual][::-1]):
+            for C in way:
+                other = replace(settings, C=C)
+                self.attempt(other, length)
+                if self.best_of([best, other]) == best:
+                    break
+                best = other
+            if best != settings:
+                return
+
     def new_rows(self, way):
         """Rows from a source, drawn and labelled once; None where there are none."""
         if way not in self.drawn:
@@ -204,6 +220,15 @@ class Race:
         """Go from the best of one group to that of the next, where it is better."""
         steps = [self.best_of(group) for group in groups if group]
         return reduce(lambda best, s: s if self.beats(s, best) else best, steps)
+
+    def kinds(self):
+        """Return what was tried so far, by encoding and by whether a teacher taught."""
+        kinds = {}
+        for settings in self.losses:
+            kinds.setdefault((settings.is_plain, settings.encoding), []).append(
+                settings
+            )
+        return list(kinds.values())
 
     def finalists(self):
         """Return the best distilled settings; of each encoding where it is open."""

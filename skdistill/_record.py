@@ -19,7 +19,7 @@ class Record:
 
     COLUMNS = (
         "model", "metric", "score", "se", "low", "high", "n_rows", "alpha",
-        "temperature", "transfer", "encoding", "chosen", "note",
+        "temperature", "transfer", "encoding", "C", "chosen", "note",
     )  # fmt: skip
 
     def __init__(self):
@@ -52,11 +52,11 @@ class Record:
         """Columns as arrays; entries of the chosen settings are marked."""
         table = []
         for model, metric, score, se, n_rows, settings, note in self._entries:
-            way = (np.nan, np.nan, "", "")
+            way = (np.nan, np.nan, "", "", np.nan)
             if settings is not None:
                 way = (
                     settings.alpha, settings.temperature, settings.transfer,
-                    settings.encoding,
+                    settings.encoding, np.nan if settings.C is None else settings.C,
                 )  # fmt: skip
             is_chosen = settings is not None and settings == chosen
             if is_chosen and chosen.is_plain:

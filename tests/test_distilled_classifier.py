@@ -414,9 +414,10 @@ def test_summary_shows_what_was_tried_and_chosen(table, fitted):
     X, _, y, _ = table
     small = DistilledClassifier(fitted, LogisticStudent(), random_state=0).fit(X, y)
     summary = pd.DataFrame(small.summary_)
-    assert set(summary["model"]) == {
+    assert set(summary["model"].str.split(", C=").str[0]) == {
         "teacher", "plain student", "plain student, piecewise", "distilled student",
     }  # fmt: skip
+    assert {0.1, 10.0} & set(summary["C"])
     losses = summary[
         (summary["metric"] == "log_loss") & (summary["model"] != "teacher")
     ]

@@ -258,7 +258,8 @@ def test_without_labels_by_the_answers_of_the_teacher(table):
 def test_plain_trees_are_tried_shrunk_too_where_effort_is_not_low():
     settings = {
         "alpha": "auto", "temperature": 1.0, "sources": (), "is_given": False,
-        "has_labels": True, "encodings": ("",), "is_costly": False, "finish": "shrunk",
+        "has_labels": True, "encodings": ("",), "penalties": (),
+        "is_costly": False, "finish": "shrunk",
     }  # fmt: skip
     names = [s.name for s in plan_search(**settings, effort="default").start]
     assert names[:2] == ["plain student", "plain student, shrunk"]

@@ -74,7 +74,7 @@ def test_logistic_student_equals_logistic_regression_on_expanded_rows(
 @pytest.mark.parametrize("load", [load_wine, load_breast_cancer])
 def test_logistic_student_converges_on_unscaled_real_data(load):
     X, y = load(return_X_y=True)
-    student = LogisticStudent().fit(X, y)
+    student = LogisticStudent(1.0).fit(X, y)
     gradient = _gradient(student, X, y)
     # of the sum over rows, in the columns' own units
     assert np.abs(gradient / X.std(axis=0)[:, None]).max() < 1e-3

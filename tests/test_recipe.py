@@ -1,22 +1,25 @@
 """Never worse than labels alone, whatever the teacher; tables of unusual shape."""
 
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.datasets import make_classification
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.datasets import load_digits, make_classification
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
+from sklearn.metrics import log_loss
 from sklearn.model_selection import ShuffleSplit, train_test_split
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from skdistill import DistilledClassifier, LogisticStudent, MLPStudent
 from skdistill._pace import Length
 from skdistill._record import NO_HELP
 from skdistill.soft_targets import log_loss_rows, one_hot, temper
+from skdistill.students import last_step
 
 
 class Spoiled(ClassifierMixin, BaseEstimator):
@@ -156,13 +159,74 @@ def test_second_meeting_is_on_rows_that_nobody_knows(table, monkeypatch):
 def test_adversarial_teacher_is_not_distilled_and_the_summary_says_so(table):
     X, _, y, _ = table
     small = DistilledClassifier(Spoiled("permuted"), LogisticStudent(), random_state=0)
-    small.set_params(student__encoding="linear").fit(X, y)
+    small.set_params(student__encoding="linear", student__C=1.0).fit(X, y)
     assert small.alpha_ == 0
     summary = small.summary_
     assert (summary["note"][summary["chosen"]] == NO_HELP).all()
     assert {"teacher", "plain student", "distilled student"} == set(summary["model"])
     assert (summary["low"] < summary["score"]).all()
     assert (summary["score"] < summary["high"]).all()
+
+
+@pytest.mark.parametrize("in_pipeline", [False, True])
+def test_penalty_of_linear_students_is_chosen(in_pipeline):
+    X, y = load_digits(return_X_y=True)
+    X = X / 100  # so that C=1 is far too strict
+    student = LogisticStudent()
+    if in_pipeline:
+        student = make_pipeline(FunctionTransformer(), student)
+    teacher = ExtraTreesClassifier(30, random_state=0)
+    small = DistilledClassifier(teacher, student, random_state=0).fit(X[:800], y[:800])
+    kept, plain = last_step(small.student_), last_step(small.plain_student_)
+    assert kept.C > 1
+    assert plain.C == "auto"
+    assert kept.tol == plain.tol == LogisticStudent().tol
+    summary = small.summary_
+    assert {*summary["C"][summary["chosen"]]} == {kept.C}
+    assert np.isnan(summary["C"][summary["model"] == "plain student"]).all()
+    losses = [
+        log_loss(y[800:], model.predict_proba(X[800:]))
+        for model in (small, small.plain_student_)
+    ]
+    assert losses[0] < 0.6 * losses[1]
+    assert_array_equal(
+        small.plain_student_.predict_proba(X),
+        clone(student).fit(X[:800], y[:800]).predict_proba(X),
+    )
+
+
+@pytest.mark.parametrize("effort", ["default", "low"])
+def test_penalty_that_is_given_stays(effort):
+    X, y = load_digits(return_X_y=True)
+    student = LogisticStudent(1.0) if effort == "default" else LogisticStudent()
+    teacher = ExtraTreesClassifier(20, random_state=0)
+    small = DistilledClassifier(teacher, student, effort=effort, random_state=0)
+    small.fit(X[:600] / 100, y[:600])
+    assert small.student_.C == student.C
+    assert np.isnan(small.summary_["C"]).all()
+
+
+def test_walk_along_penalties_ends_where_the_loss_rises():
+    from skdistill._race import Race
+    from skdistill._training import Settings
+
+    penalties = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
+    for best, expected in (
+        (0.1, [10.0, 0.1, 0.01]),
+        (1.0, [10.0, 0.1]),
+        (100.0, [10.0, 100.0, 1000.0]),
+        (1000.0, [10.0, 100.0, 1000.0]),
+    ):
+        race, tried, start = object.__new__(Race), [], Settings(0.5)
+
+        def attempt(settings, length, race=race, tried=tried, best=best):
+            race.losses[settings] = np.full(5, abs(np.log10(settings.C / best)))
+            tried.append(settings.C)
+
+        race.losses = {start: np.full(5, abs(np.log10(best)))}
+        race.attempt, race.test = attempt, SimpleNamespace(weight=None)
+        race.walk(start, penalties, None)
+        assert tried == expected
 
 
 def test_good_teacher_helps_a_tree():

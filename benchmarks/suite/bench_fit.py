@@ -5,7 +5,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from benchmarks import peers
 from benchmarks.datasets import load
-from skdistill import MLPStudent
+from skdistill import DistilledClassifier, LogisticStudent, MLPStudent
 from skdistill._compat import safe_indexing
 from skdistill.students import shrunk_answers
 
@@ -117,3 +117,18 @@ class Shrink:
 
     def peakmem_all_strengths(self, n_trees):
         shrunk_answers(self.forest, self.held)
+
+
+class Choose:
+    """A linear student whose inputs are chosen, and whose penalty is or is given."""
+
+    params = (1.0, "auto")
+    param_names = ("C",)
+    timeout = 600
+
+    def setup_cache(self):
+        return labelled()
+
+    def time_fit(self, data, C):
+        small = DistilledClassifier(None, LogisticStudent(C), random_state=0)
+        small.fit(data.X, data.y, soft_targets=data.soft_targets)

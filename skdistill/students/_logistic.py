@@ -46,8 +46,10 @@ class LogisticStudent(SoftTargetClassifier):
 
     Parameters
     ----------
-    C : float, default=1.0
-        Inverse strength of the L2 penalty, which leaves the intercept out.
+    C : float or "auto", default="auto"
+        Inverse strength of the L2 penalty, which leaves the intercept out. "auto" is
+        1.0, scikit-learn's default; in a DistilledClassifier it is whichever power of
+        ten does best on held-out rows.
 
     encoding : {"auto", "linear", "piecewise"}, default="auto"
         How numeric columns of dense rows enter: as they are, or each through a
@@ -123,7 +125,7 @@ class LogisticStudent(SoftTargetClassifier):
     _accept_sparse = "csr"
 
     _parameter_constraints: dict = {
-        "C": [Interval(Real, 0, None, closed="neither")],
+        "C": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "fit_intercept": ["boolean"],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -134,7 +136,7 @@ class LogisticStudent(SoftTargetClassifier):
 
     def __init__(
         self,
-        C=1.0,
+        C="auto",
         *,
         encoding="auto",
         n_bins=16,
@@ -212,7 +214,7 @@ class LogisticStudent(SoftTargetClassifier):
         if not keep.all():
             X, P, weight = X[np.flatnonzero(keep)], P[keep], weight[keep]
         found = solve_logistic(
-            X, P, weight, self.C,
+            X, P, weight, 1.0 if self.C == "auto" else self.C,
             fit_intercept=self.fit_intercept, tol=self.tol, max_iter=self.max_iter,
         )  # fmt: skip
         if found.is_cut and found.gradient > max(self.tol, WORTH_A_WARNING):

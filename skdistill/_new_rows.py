@@ -57,12 +57,14 @@ class NewRows:
 
     `held` are positions of training rows for early stopping: no new row was drawn from
     them, so that a student cannot look good there by knowing their neighbours. None
-    asks a net of ours to learn to the end of its schedule.
+    asks a net of ours to learn to the end of its schedule. `is_drawn` tells rows that
+    were made from training rows from those that somebody has collected.
     """
 
     X: object
     P: np.ndarray
     held: np.ndarray | None
+    is_drawn: bool
 
     @property
     def is_many(self):
@@ -133,7 +135,7 @@ class TransferSource:
             if id(teacher) not in self._pool_answers:  # asked once per teacher
                 self._pool_answers[id(teacher)] = self.ask(teacher, sampler.X)
             P = self._pool_answers[id(teacher)]
-            return _answered(sampler.X, P, panel, held)
+            return _answered(sampler.X, P, panel, held, is_drawn=False)
         n_drawn = rows_to_draw(student, len(rows), n_columns(rows.X), trial=trial)
         if n_drawn == 0 and self.is_given:  # asked for with a student that seldom gains
             n_drawn = len(rows)
@@ -145,7 +147,7 @@ class TransferSource:
             X = sampler.sample(n_drawn, random_state=rng)
         if num_samples(X) == 0:
             return None
-        return _answered(X, self.ask(teacher, X), panel, held)
+        return _answered(X, self.ask(teacher, X), panel, held, is_drawn=True)
 
 
 def _rows_to_stop_by(student, n_rows, n_new, rng):
@@ -157,14 +159,14 @@ def _rows_to_stop_by(student, n_rows, n_new, rng):
     return np.sort(rng.permutation(n_rows)[: int(STOPPING_SHARE * n_rows)])
 
 
-def _answered(X, P, panel, held):
+def _answered(X, P, panel, held, *, is_drawn):
     """New rows without those that the teacher left unanswered; None if none is left."""
     at = np.flatnonzero(np.isfinite(P).all(axis=1))
     if len(at) == 0:
         return None
     if len(at) < len(P):
         X, P = safe_indexing(X, at), P[at]
-    return NewRows(X, panel(X, P), held)
+    return NewRows(X, panel(X, P), held, is_drawn)
 
 
 def automatic_samplers(X, student):

@@ -13,7 +13,7 @@ STEP_COST, CELL_COST, BATCH = 3_300_000, 150, 256
 #: one that would leave less than half of them is not tried.
 DEAR, TOO_DEAR = 1.35, 2.7
 #: So many fits of the plain net may all students cost: the last one takes what is left,
-#: and its least steps in any case.
+#: and in any case its least steps, and as many as the final round gave it.
 BUDGET = 13.5
 
 
@@ -106,12 +106,14 @@ class Pace:
             return most
         n_plain, price = self._plain[""][0], self._price(encoding)
         share = min(DEAR * self._price("") / price, 1.0)
-        n_steps = length.times * n_plain
+        n_steps, least = length.times * n_plain, length.least
         if length is TO_KEEP:
+            final = min(FINAL_ROUND.times * n_plain, FINAL_ROUND.most)
+            least = max(least, final)
             left = BUDGET * n_plain - self._spent
             left -= self._encoding_cost(encoding, n_rows)
             n_steps = min(n_steps, left / price / share)
-        return int(min(max(n_steps, length.least) * share, most))
+        return int(min(max(n_steps, least) * share, most))
 
 
 def step_cost(n_weights, n_rows):

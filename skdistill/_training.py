@@ -11,6 +11,8 @@ from skdistill.soft_targets import calibrate, kl_rows, log_loss_rows, mix, one_h
 from skdistill.students import (
     Feed,
     LogisticStudent,
+    MLPStudent,
+    auto_rate,
     fit_on_labels,
     fit_student,
     last_step,
@@ -237,12 +239,13 @@ class Trainer:
 
     def _fit(self, rows, settings, new, length):
         student = self.make_student()
+        last = last_step(student)
         if settings.encoding:
-            last_step(student).set_params(encoding=settings.encoding)
+            last.set_params(encoding=settings.encoding)
         if settings.C is not None:
-            last_step(student).set_params(C=settings.C)
-        if length is not TO_KEEP and isinstance(last_step(student), LogisticStudent):
-            last_step(student).set_params(tol=max(last_step(student).tol, TRIAL_TOL))
+            last.set_params(C=settings.C)
+        if length is not TO_KEEP and isinstance(last, LogisticStudent):
+            last.set_params(tol=max(last.tol, TRIAL_TOL))
         if settings.is_plain:
             fitted = fit_on_labels(
                 student, rows.X, self.classes[rows.codes], classes=self.classes,
@@ -252,18 +255,22 @@ class Trainer:
             return fitted, Feed(
                 route="labels",
                 reason="alpha is 0: labels only, as without a teacher",
-                estimator=type(last_step(student)).__name__,
+                estimator=type(last).__name__,
                 n_rows=len(rows),
                 n_rows_fed=len(rows),
             )
         validation = None
         n_steps = self._steps(student, rows, settings, new, length)
         if n_steps is not None:
-            last_step(student).set_params(max_steps=n_steps)
+            last.set_params(max_steps=n_steps)
             n_rows = len(rows) + len(new.P)
             self.pace.spend(settings.encoding, n_steps, n_rows)
+        if new is not None and new.is_drawn and isinstance(last, MLPStudent):
+            # Rows that are drawn around a few real ones do not make them many.
+            if last.learning_rate == "auto":
+                last.set_params(learning_rate=auto_rate(len(rows)))
         if new is not None and new.is_many:
-            last_step(student).set_params(early_stopping=False)
+            last.set_params(early_stopping=False)
         elif new is not None and len(new.held):
             held, rows = rows.take(new.held), rows.without(new.held)
             validation = (held.X, held.targets(settings.alpha), held.weight)

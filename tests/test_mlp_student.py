@@ -739,6 +739,18 @@ def test_mlp_student_refuses_bad_validation(validation, error, message):
         )
 
 
+@pytest.mark.parametrize(
+    ("given", "n_rows", "expected"),
+    [("auto", 9_999, 0.01), ("auto", 10_000, 0.02), (0.005, 10_000, 0.005)],
+)
+def test_learning_rate_goes_with_the_rows(given, n_rows, expected):
+    X = np.linspace(-1, 1, n_rows)[:, None]
+    student = MLPStudent((2,), learning_rate=given, max_steps=1, random_state=0)
+    student.fit(X, X[:, 0] > 0)
+    assert student.net_.lr == expected
+    assert student.learning_rate == given
+
+
 def test_mlp_student_clones_and_sets_parameters():
     student = MLPStudent((4,), learning_rate=0.1)
     assert clone(student).get_params() == student.get_params()

@@ -126,7 +126,7 @@ def test_sizes_and_loss_of_weights_on_letter(tmp_path):
         P = P.astype(np.float64)
         P /= P.sum(axis=1, keepdims=True)
         losses[quantize] = log_loss(labels[test], P)
-    assert np.mean(answers["int8"] == answers[None]) >= 0.998
+    assert np.mean(answers["int8"] == answers[None]) >= 0.997
     assert abs(losses["int8"] - losses[None]) <= 0.002
     assert np.mean(answers["float16"] == answers[None]) >= 0.9995
 

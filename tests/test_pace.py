@@ -85,6 +85,14 @@ def test_last_fit_takes_what_is_left_and_its_least_in_any_case():
     assert pace.steps(MLPStudent(), MANY, "", FINAL_ROUND) == before
 
 
+@pytest.mark.parametrize("n_plain", [4_000, 8_000])
+def test_last_fit_is_no_shorter_than_the_round_that_it_won(n_plain):
+    pace = pace_after(n_plain)
+    pace.spend("", 100 * n_plain, MANY)
+    final = pace.steps(MLPStudent(), MANY, "", FINAL_ROUND)
+    assert pace.steps(MLPStudent(), MANY, "", TO_KEEP) == final > TO_KEEP.least
+
+
 def test_what_was_spent_does_not_count_with_high_effort():
     pace = pace_after(2_000, is_bounded=False)
     pace.spend("", 10**9, MANY)

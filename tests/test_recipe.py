@@ -20,6 +20,7 @@ from skdistill._pace import Length
 from skdistill._record import NO_HELP
 from skdistill.soft_targets import log_loss_rows, one_hot, temper
 from skdistill.students import last_step
+from skdistill.transfer import MungeSampler
 
 
 class Spoiled(ClassifierMixin, BaseEstimator):
@@ -227,6 +228,21 @@ def test_walk_along_penalties_ends_where_the_loss_rises():
         race.attempt, race.test = attempt, SimpleNamespace(weight=None)
         race.walk(start, penalties, None)
         assert tried == expected
+
+
+@pytest.mark.parametrize("given", ["auto", 0.005])
+def test_drawn_rows_do_not_raise_the_learning_rate(table, given):
+    X, X_test, y, _ = table
+    net = MLPStudent((4,), learning_rate=given, max_steps=20)
+    teacher = ExtraTreesClassifier(10, random_state=0).fit(X_test[:400], y[:400])
+    small = DistilledClassifier(
+        teacher, net, alpha=0.5, transfer=MungeSampler(), random_state=0
+    ).fit(X, y)
+    assert small.n_transfer_rows_ >= 10_000
+    assert small.student_.learning_rate == (0.01 if given == "auto" else given)
+    small.set_params(transfer="auto").fit(X, y, X_transfer=np.tile(X_test, (20, 1)))
+    assert small.student_.learning_rate == given  # rows of somebody's count in full
+    assert small.student_.net_.lr == (0.02 if given == "auto" else given)
 
 
 def test_good_teacher_helps_a_tree():

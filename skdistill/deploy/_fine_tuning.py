@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skdistill.students._settings import resolve
+from skdistill.students._settings import RATE, resolve
 from skdistill.students._training_rows import training_rows
 
 
@@ -56,7 +56,7 @@ def fine_tune(student, coefs, intercepts, train, held, *, n_steps, rounded, seed
         intercepts,
         activation=student.activation,
         plan=plan,
-        lr=student.learning_rate,
+        lr=RATE if student.learning_rate == "auto" else student.learning_rate,
         weight_decay=settings.weight_decay,
         batch_size=min(settings.batch_size, len(Z)),
         shuffle=True,

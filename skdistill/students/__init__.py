@@ -13,7 +13,7 @@ from skdistill.students._feeding import (
     takes_validation,
 )
 from skdistill.students._rules import last_step
-from skdistill.students._settings import auto_steps
+from skdistill.students._settings import auto_rate, auto_steps
 from skdistill.students._shrinkage import (
     STRENGTHS,
     can_shrink,
@@ -35,6 +35,7 @@ __all__ = [
     "LogisticStudent",
     "MLPStudent",
     "NGramStudent",
+    "auto_rate",
     "auto_steps",
     "can_shrink",
     "can_temper",

@@ -348,7 +348,7 @@ class NGramStudent(NetStudent):
         with bounded_threads(0):
             net = _ngram_net.train(
                 bags.astype(dtype), table, coefs, intercepts, rows, held,
-                plan=plan, lr=self.learning_rate, batch_size=batch_size,
+                plan=plan, lr=settings.learning_rate, batch_size=batch_size,
                 weight_decay=(settings.weight_decay, 0.05), shuffle=not few,
                 seed=int(rng.randint(np.iinfo(np.int32).max)),
                 callbacks=self.callbacks, verbose=self.verbose,
@@ -370,7 +370,7 @@ class NGramStudent(NetStudent):
             n_steps = 60 if few else min(max(passes, 300), 6000)
         if decay == "auto":
             decay = min(1200.0 / n_texts**0.5, 30.0)
-        return Settings(n_steps, batch_size, decay)
+        return Settings(n_steps, self.learning_rate, batch_size, decay)
 
     # -- input -------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ def plan(**changes):
     usual = {
         "alpha": "auto", "temperature": 1.0, "sources": ("near", "far"),
         "is_given": False, "has_labels": True, "encodings": ("", "piecewise"),
-        "is_costly": True, "finish": "", "effort": "default",
+        "penalties": (), "is_costly": True, "finish": "", "effort": "default",
     }  # fmt: skip
     return plan_search(**{**usual, **changes})
 
@@ -52,6 +52,16 @@ def test_search_of_a_net_tries_alpha_where_rows_are_given_or_none_drawn():
         assert {s.alpha for s in search.start} == {0.0, 0.5}
         assert search.axes == (("alpha", (1.0,)),)
     assert not plan(sources=("pool",), is_given=True).has_panel
+
+
+def test_search_along_penalties_counts_the_walks():
+    penalties = (0.1, 1.0, 10.0)
+    search = plan(is_costly=False, sources=(), penalties=penalties)
+    assert search.penalties == penalties
+    # two plain and four distilled ones, and of each encoding two more penalties
+    assert (search.n_fits, search.n_soft) == (6 + 4 * 2, 4 + 2 * 2)
+    few = plan(is_costly=False, sources=(), penalties=penalties, effort="low")
+    assert (few.penalties, few.n_fits) == ((), 2)
 
 
 def test_search_of_a_cheap_student_tries_all_combinations():

@@ -665,8 +665,8 @@ def test_pareto_names_candidates_by_what_sets_them_apart():
         SimpleNamespace(cv_results_=results), cost="size"
     ).names
     assert names[:2] == [
-        "LogisticStudent(C=1.0), alpha=0.5",
-        "LogisticStudent(C=1.0), alpha=1.0",
+        "LogisticStudent(C='auto'), alpha=0.5",
+        "LogisticStudent(C='auto'), alpha=1.0",
     ]
     assert names[5] == "DecisionTreeClassifier(), alpha=1.0"
     assert names[6].startswith("DecisionTreeClassifi") and len(names[6]) <= 44

@@ -4,8 +4,8 @@
 prints the table; ``--table`` only prints it, ``--write`` puts it into the guide. Every
 figure is of test rows that neither teacher nor student nor any choice has seen.
 ``--part "500 rows"`` is about the same tables with so many training rows, ``--part
-unseen`` about tables that were listed when the recipe was done: nothing was chosen on
-them.
+unseen`` about tables that were listed before anything was fitted on them; the guide
+says what was changed since for what they showed.
 """
 
 import argparse

@@ -98,8 +98,8 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         Weight of the SOFT targets in [0, 1]: 1 is soft only, 0 is labels only. "auto"
         chooses among .5, 1 and the plain student (0) by held-out log-loss, and takes
         the plain one unless another is better by a standard error; without y it is 1.
-        Where the student's `encoding` is "auto" (MLPStudent, LogisticStudent), it is
-        chosen along.
+        Where the student's `encoding` (MLPStudent, LogisticStudent) or `C`
+        (LogisticStudent) is "auto", it is chosen along.
 
     targets : {"auto", "native", "expand", "regress", "regress_logits", "sample"}, \
             default="auto"

@@ -13,7 +13,7 @@ STEP_COST, CELL_COST, BATCH = 3_300_000, 150, 256
 #: one that would leave less than half of them is not tried.
 DEAR, TOO_DEAR = 1.35, 2.7
 #: So many fits of the plain net may all students cost: the last one takes what is left,
-#: and in any case its least steps, and as many as the final round gave it.
+#: and in any case its least steps, and as many as a final round would take.
 BUDGET = 13.5
 
 

@@ -18,8 +18,8 @@ from skdistill.students import (
     last_step,
 )
 
-#: Gradient at which a linear student ends that is only compared: that takes a tenth of
-#: the iterations, and its loss on other rows hardly differs.
+#: Gradient at which a linear student ends that is only compared: that takes far fewer
+#: iterations, and its loss on other rows hardly differs.
 TRIAL_TOL = 1e-4
 
 

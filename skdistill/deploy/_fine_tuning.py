@@ -56,6 +56,7 @@ def fine_tune(student, coefs, intercepts, train, held, *, n_steps, rounded, seed
         intercepts,
         activation=student.activation,
         plan=plan,
+        # What is fitted already is not to be shaken by more rows.
         lr=RATE if student.learning_rate == "auto" else student.learning_rate,
         weight_decay=settings.weight_decay,
         batch_size=min(settings.batch_size, len(Z)),

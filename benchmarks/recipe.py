@@ -5,13 +5,14 @@ prints the table; ``--table`` only prints it, ``--write`` puts it into the guide
 figure is of test rows that neither teacher nor student nor any choice has seen.
 ``--part "500 rows"`` is about the same tables with so many training rows, ``--part
 unseen`` about tables that were listed before anything was fitted on them; the guide
-says what was changed since for what they showed.
+says what was changed since for what they showed. ``--part fitted`` gives these to
+teachers first, which come fitted on the rows that the student is fitted on.
 """
 
 import argparse
 import tempfile
 import warnings
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,12 +54,16 @@ N_TRAIN, N_TEST = 4_000, 5_000
 
 
 class Part(NamedTuple):
-    """Tables, rows to train on, and the marks around what is printed on the page."""
+    """Tables, rows to train on, and the marks around what is printed on the page.
+
+    Teachers may be fitted before the student is, on the same rows.
+    """
 
     tables: tuple
     n_rows: int
     begin: str
     end: str
+    is_fitted: bool = False
 
 
 #: By the setting that their lines carry.
@@ -66,6 +71,9 @@ PARTS = {
     "default": Part(TABLES, N_TRAIN, ".. recipe table", ".. end of table"),
     "500 rows": Part(TABLES, 500, ".. small tables", ".. end of small tables"),
     "unseen": Part(UNSEEN, N_TRAIN, ".. unseen tables", ".. end of unseen tables"),
+    "fitted": Part(
+        UNSEEN, N_TRAIN, ".. fitted teachers", ".. end of fitted teachers", True
+    ),
 }
 
 
@@ -128,13 +136,23 @@ def rows(table, seed, n_rows=N_TRAIN):
     )  # fmt: skip
 
 
-def measure(table, teacher, student, seed, n_rows, memory):
+@lru_cache(maxsize=1)
+def fitted_teacher(table, teacher, seed, n_rows):
+    """Teacher that has seen the training rows."""
+    X, _, y, _ = rows(table, seed, n_rows)
+    return make_teacher(teacher, X).fit(X, y)
+
+
+def measure(table, teacher, student, seed, n_rows, is_fitted, memory):
     """Fit one pair and score teacher, plain student and student on test rows."""
     X, X_test, y, y_test = rows(table, seed, n_rows)
+    if is_fitted:
+        model, memory = fitted_teacher(table, teacher, seed, n_rows), None
+    else:
+        model = make_teacher(teacher, X)
     small = DistilledClassifier(
-        make_teacher(teacher, X), make_student(student, X), memory=memory,
-        random_state=seed,
-    ).fit(X, y)  # fmt: skip
+        model, make_student(student, X), memory=memory, random_state=seed
+    ).fit(X, y)
     return figures_of(small, X_test, y_test)
 
 
@@ -144,7 +162,7 @@ def figures_of(small, X_test, y_test):
     Parameters
     ----------
     small : fitted DistilledClassifier
-        With a teacher that it fitted, and a plain student.
+        With its teacher, and a plain student.
 
     X_test, y_test : array-like
         Rows that nobody has seen, and their labels.
@@ -190,14 +208,14 @@ def _se(values):
 
 def units(seeds, folder, setting="default"):
     """All pairs; students of one teacher share its out-of-fold answers."""
-    tables, n_rows, *_ = PARTS[setting]
+    tables, n_rows, *_, is_fitted = PARTS[setting]
     for seed in range(seeds):
         for table in tables:
             for teacher in TEACHERS:
                 memory = f"{folder}/{table}-{teacher}-{seed}-{n_rows}.db"
                 for student in STUDENTS:
                     pair = table, teacher, student
-                    work = partial(measure, *pair, seed, n_rows, memory)
+                    work = partial(measure, *pair, seed, n_rows, is_fitted, memory)
                     yield Unit(*pair, setting, seed, work)
 
 

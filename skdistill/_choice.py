@@ -201,8 +201,7 @@ def plan_search(
 
 
 def decide(
-    rows, own, trainer, source, record, search, *, teacher, calibration, in_sample,
-    progress,
+    rows, own, trainer, source, record, search, *, teacher, calibration, note, progress
 ):  # fmt: skip
     """Choose the settings by held-out rows, where there is a choice and rows enough.
 
@@ -211,8 +210,8 @@ def decide(
     rows : Rows
         All rows.
 
-    own : CrossFitted or None
-        The teacher's fits, where it was fitted here.
+    own : CrossFitted, Shadow or None
+        The teacher's fits, where it, or a clone of it, was fitted here.
 
     trainer : Trainer
         Fits the candidates.
@@ -232,8 +231,8 @@ def decide(
     calibration : Calibration
         Of the teacher's probabilities.
 
-    in_sample : bool
-        Whether the teacher may have seen the rows: its score then tells nothing.
+    note : str
+        What there is to say of the teacher's score.
 
     progress : FitProgress
         Told of each fit.
@@ -252,7 +251,6 @@ def decide(
         split = held_out_split(rows, trainer.seed)
     if not can_decide(rows, split):
         return Choice(search.fallback)
-    note = "in-sample: the teacher may have seen these rows" if in_sample else ""
     answered = rows.take(split[1]).only_answered()
     if len(answered):
         record.add("teacher", answered, answered.P, note=note)
@@ -295,7 +293,9 @@ def _race_on(
         with trainer.costs.clock("teacher fits"):
             teacher, P = own.without(*where)
             learnt = learnt.with_targets(P)
-            if calibration.kept:  # by the same method, without the held-out labels
+            if (
+                calibration.kept and own.labels_unseen
+            ):  # by the same method, without the held-out labels
                 calibration = learnt.fit_calibration(calibration.method)
         learnt = learnt.calibrated(calibration)
     return Race(

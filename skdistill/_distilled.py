@@ -20,6 +20,7 @@ from sklearn.utils.metadata_routing import (
 
 from skdistill import _choice, _input, _labelling
 from skdistill._answers import StudentAnswers
+from skdistill._choice import held_out_split
 from skdistill._compat import (
     CallbackSupportMixin,
     HasMethods,
@@ -32,7 +33,6 @@ from skdistill._compat import (
 from skdistill._costs import Costs
 from skdistill._finish import plain_finish
 from skdistill._last_fit import fit_chosen
-from skdistill._leak_check import looks_memorised
 from skdistill._memory import remembering
 from skdistill._new_rows import (
     TransferSource,
@@ -43,6 +43,7 @@ from skdistill._new_rows import (
 from skdistill._pace import Pace
 from skdistill._progress import FitProgress
 from skdistill._record import Record
+from skdistill._shadow import Look, find_shadow, look_for_memory
 from skdistill._shared_teacher import SharedTeacher
 from skdistill._teaching import TeacherFit, cross_fit
 from skdistill._training import PLAIN, Rows, Trainer
@@ -376,9 +377,9 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         progress, costs = FitProgress(self, X, y, self.verbose), Costs()
         self.fit_seconds_ = costs.seconds
 
-        # What the teacher says of these rows, and whether it may have seen the answers.
+        # What the teacher says of these rows.
         self.n_teacher_rows_ = self.n_unanswered_rows_ = 0
-        own, in_sample = None, False
+        own = None
         if soft_targets is None and not use_as_it_is:
             with costs.clock("teacher fits"):
                 own = self._cross_fit(X, y, codes, routed, seed, progress)
@@ -387,26 +388,40 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
             with costs.clock("teacher answers"):
                 P = self._targets_of_others(X, soft_targets, given, columns, progress)
         rows = Rows(X, codes, P, weight, groups)
-        known = rows.only_answered()
-        _input.check_answers(len(known), len(rows), self._teacher)
+        _input.check_answers(len(rows.only_answered()), len(rows), self._teacher)
+        rows = rows.teaching()
+
+        def ask(teacher, X):
+            labels = given if teacher is self._teacher else None
+            with costs.clock("teacher answers"):
+                return self._ask(teacher, X, labels)
+
+        # Whether it may have seen the labels, and what it says where it has not.
+        transfer = None if is_given else self.transfer
+        is_open = "auto" in (self.alpha, self.temperature, transfer)
+        look = Look(rows, honest=rows)
         if own is None and codes is not None and _input.is_worth_a_look(self):
-            in_sample = looks_memorised(known.P, known.codes, known.X)
-            if in_sample:
-                _input.warn_once(self, "leak", _input.leak_text(soft_targets))
+            shadow = None
+            if self.teacher_ is not None and is_open and self.effort != "low":
+                shadow = find_shadow(
+                    self.teacher_, X, y, weight=weight, ask=ask, seed=seed,
+                    progress=progress, costs=costs,
+                    targets=None if soft_targets is None else P,
+                )  # fmt: skip
+            look = look_for_memory(rows, shadow, held_out_split(rows, seed))
+            own, rows = look.shadow, look.rows
+            text = _input.leak_text(soft_targets, look)
+            _input.warn_once(self, "leak", text)
 
         # Probabilities that fit the labels, before anybody learns from them.
-        self.calibration_, rows = Calibration(), rows.teaching()
-        enough = self.calibrate != "auto" or len(known) >= MIN_CALIBRATION_ROWS
+        self.calibration_, n_honest = Calibration(), len(look.honest.only_answered())
+        enough = self.calibrate != "auto" or n_honest >= MIN_CALIBRATION_ROWS
         wanted = self.calibrate is not None and enough
-        if wanted and codes is not None and not in_sample:
-            self.calibration_ = rows.fit_calibration(self.calibrate)
+        if wanted and codes is not None and n_honest:
+            self.calibration_ = look.honest.fit_calibration(self.calibrate)
         rows = rows.calibrated(self.calibration_)
 
         # Settings, tried on rows that no candidate is fitted on.
-        def ask(teacher, X):
-            with costs.clock("teacher answers"):
-                return self._ask(teacher, X, given)
-
         source = TransferSource(
             samplers, ask=ask, seed=seed, is_given=is_given, costs=costs
         )
@@ -415,8 +430,6 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
             costs=costs, pace=Pace(is_bounded=self.effort != "high"),
         )  # fmt: skip
         record = Record()
-        transfer = None if is_given else self.transfer
-        is_open = "auto" in (self.alpha, self.temperature, transfer)
         search = _choice.plan_search(
             alpha=self.alpha, temperature=self.temperature, sources=tuple(samplers),
             is_given=is_given, has_labels=codes is not None,
@@ -429,7 +442,7 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         )  # fmt: skip
         choice = _choice.decide(
             rows, own, trainer, source, record, search, teacher=self.teacher_,
-            calibration=self.calibration_, in_sample=in_sample, progress=progress,
+            calibration=self.calibration_, note=look.note, progress=progress,
         )  # fmt: skip
         if own is not None:
             self.n_teacher_rows_ += own.n_asked

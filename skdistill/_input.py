@@ -278,8 +278,10 @@ def warn_once(estimator, kind, text):
     warnings.warn(text, UserWarning, stacklevel=5)
 
 
-def leak_text(soft_targets):
-    """Text of the warning on targets that look memorised, with the remedy."""
+def leak_text(soft_targets, look):
+    """Text of the warning on targets that look memorised; empty where they do not."""
+    if not look.is_memorised:
+        return ""
     remedy = (
         "Pass the teacher unfitted (it then labels rows out of fold), or unlabelled "
         "rows that it was not trained on as X_transfer="
@@ -291,6 +293,13 @@ def leak_text(soft_targets):
             "targets teach little more than labels. Use out-of-fold probabilities "
             '(cross_val_predict(..., method="predict_proba")). '
             f"{remedy} beside a fitted teacher."
+        )
+    if look.shadow is not None:
+        return (
+            "The fitted teacher looks as if it had been trained on (X, y): it answers "
+            "as a clone of it answers to rows that the clone was fitted on. Such "
+            "targets teach little more than labels, so this clone, which has not seen "
+            f"the held-out rows, taught the students that were compared. {remedy}."
         )
     return (
         "The fitted teacher looks as if it had been trained on (X, y): it is right on "

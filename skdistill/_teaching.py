@@ -114,6 +114,9 @@ class CrossFitted:
         Rows for which a teacher was asked.
     """
 
+    #: Whether a training row's answer is by somebody who has not met its label.
+    labels_unseen = True
+
     def __init__(self, fit, *, classes, n_jobs, progress, memory):
         self._fit, self._classes, self._n_jobs = fit, classes, n_jobs
         self._progress, self._memory = progress, memory

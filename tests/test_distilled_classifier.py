@@ -399,7 +399,9 @@ def test_memorised_targets_are_not_calibrated():
         800, 8, n_informative=5, flip_y=0.2, class_sep=0.7, random_state=0
     )
     teacher = RandomForestClassifier(30, random_state=0).fit(X, y)
-    small = DistilledClassifier(teacher, LogisticStudent(), random_state=0)
+    small = DistilledClassifier(
+        FrozenEstimator(teacher), LogisticStudent(), random_state=0
+    )
     with pytest.warns(UserWarning, match="trained on"):
         small.fit(X, y)
     assert not small.calibration_.kept

@@ -1,0 +1,336 @@
+"""A fitted teacher that may know the rows, and the clone that shows what it knows."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_digits, make_classification
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import train_test_split
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.tree import DecisionTreeClassifier
+
+from skdistill import DistilledClassifier, LogisticStudent
+from skdistill._shadow import BY_SHADOW, IN_SAMPLE, has_seen, unfitted_clone
+from skdistill._training import Rows
+from skdistill.teachers import AveragedTeacher, CachedTeacher
+
+FITS = []
+
+
+class Counted(ExtraTreesClassifier):
+    """Forest that tells how it is fitted."""
+
+    def fit(self, X, y, sample_weight=None):
+        FITS.append((len(y), None if sample_weight is None else sample_weight.copy()))
+        return super().fit(X, y, sample_weight)
+
+
+class Picky(ExtraTreesClassifier):
+    """Forest whose fit needs what nobody else knows."""
+
+    def fit(self, X, y, sample_weight=None, *, secret=None):
+        if secret is None:
+            raise RuntimeError("no secret")
+        return super().fit(X, y, sample_weight)
+
+
+@pytest.fixture
+def fits():
+    FITS.clear()
+    return FITS
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    """Rows of which a third has a label by chance: half to fit on, half to test."""
+    X, y = make_classification(
+        2400, 8, n_informative=5, flip_y=0.35, class_sep=1.0, random_state=0
+    )
+    return train_test_split(X, y, test_size=0.5, random_state=0, stratify=y)
+
+
+def distil(teacher, X, y, student=None, **params):
+    student = LogisticStudent() if student is None else student
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The fitted teacher looks")
+        return DistilledClassifier(teacher, student, random_state=0, **params).fit(X, y)
+
+
+def teacher_notes(small):
+    return set(small.summary_["note"][small.summary_["model"] == "teacher"])
+
+
+# -- what a shadow is ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"), [(0.9, True), (0.8, True), (0.7, False), (0.5, False)]
+)
+def test_has_seen_compares_with_what_the_shadow_says(own, expected):
+    codes = np.zeros(40, dtype=int)
+
+    def rows(p):
+        return Rows(codes[:, None], codes, np.tile([p, 1 - p], (40, 1)))
+
+    assert has_seen(rows(own), unseen=rows(0.5), seen=rows(0.9)) == expected
+    # who says no less of new rows than of its own has nothing to remember
+    assert not has_seen(rows(own), unseen=rows(0.5), seen=rows(0.4))
+
+
+def test_unfitted_clone_knows_nothing(noisy):
+    X, _, y, _ = noisy
+    forest = Counted(3, random_state=1).fit(X, y)
+    bare = unfitted_clone(make_pipeline(forest).fit(X, y))
+    assert not hasattr(bare[-1], "classes_")
+    assert bare[-1].random_state == 1
+    average = AveragedTeacher([forest, GaussianNB().fit(X, y)], weights=[3, 1])
+    bare = unfitted_clone(average)
+    assert not hasattr(bare.teachers[0], "classes_")
+    assert list(bare.weights) == [3, 1]
+
+
+class Answers:
+    """Somebody else's classifier, with nothing but answers."""
+
+    classes_ = np.array([0, 1])
+
+    def predict_proba(self, X):
+        return np.full((len(X), 2), 0.5)
+
+
+@pytest.mark.parametrize("kind", ["frozen", "frozen member", "cached", "answers"])
+def test_unfitted_clone_is_none_of_who_keeps_what_it_knows(noisy, kind, tmp_path):
+    X, _, y, _ = noisy
+    forest = Counted(3, random_state=1).fit(X, y)
+    frozen = FrozenEstimator(forest)
+    teacher = {
+        "frozen": frozen,
+        "frozen member": AveragedTeacher([forest, frozen]),
+        "cached": CachedTeacher(forest, tmp_path / "answers.db"),
+        "answers": Answers(),
+    }[kind]
+    assert unfitted_clone(teacher) is None
+
+
+# -- when it is fitted -----------------------------------------------------------------
+
+
+def test_teacher_of_the_same_rows_is_shadowed(noisy, fits):
+    X, X_test, y, y_test = noisy
+    teacher = Counted(100, random_state=0).fit(X, y)
+    before = pickle.dumps(teacher)
+    with pytest.warns(UserWarning, match="has not seen the held-out rows"):
+        small = DistilledClassifier(teacher, LogisticStudent(), random_state=0).fit(
+            X, y
+        )
+    assert [n for n, _ in fits] == [1200, 960, 960]  # few rows: the choice is repeated
+    assert small.teacher_ is teacher
+    assert pickle.dumps(teacher) == before
+    assert teacher_notes(small) == {BY_SHADOW}
+    assert small.fit_seconds_["teacher fits"] > 0
+    # what the summary says of the teacher is what new rows say of it
+    summary = pd.DataFrame(small.summary_).set_index(["model", "metric"])
+    told = summary.loc[("teacher", "log_loss")]
+    P = small.calibration_(teacher.predict_proba(X_test))
+    assert abs(told["score"] - log_loss(y_test, P)) < 4 * told["se"]
+    assert log_loss(y, teacher.predict_proba(X)) < 0.01
+    again = distil(teacher, X, y)
+    assert_array_equal(again.predict_proba(X_test), small.predict_proba(X_test))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: HistGradientBoostingClassifier(random_state=0),
+        lambda: RandomForestClassifier(50, random_state=0),
+        lambda: [
+            RandomForestClassifier(50, random_state=0),
+            HistGradientBoostingClassifier(random_state=0),
+        ],
+    ],
+    ids=["boosting", "forest", "list"],
+)
+def test_shadow_tells_own_rows_from_others(noisy, make):
+    X, X_other, y, y_other = noisy
+    made = make()
+    parts = made if isinstance(made, list) else [made]
+    for part in parts:
+        part.fit(X, y)
+    assert teacher_notes(distil(made, X, y)) == {BY_SHADOW}
+    assert teacher_notes(distil(made, X_other, y_other)) == {""}
+
+
+def test_better_teacher_is_not_taken_for_one_that_has_seen_the_rows():
+    """Fitted on four times as many rows, and far better than a shadow can be."""
+    X, y = load_digits(return_X_y=True)
+    X_teacher, X, y_teacher, y = train_test_split(
+        X, y, test_size=0.2, random_state=0, stratify=y
+    )
+    teacher = ExtraTreesClassifier(200, random_state=0).fit(X_teacher, y_teacher)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        small = DistilledClassifier(teacher, LogisticStudent(), random_state=0).fit(
+            X, y
+        )
+    assert teacher_notes(small) == {""}
+
+
+def test_no_shadow_of_a_teacher_that_errs_like_others(noisy, fits):
+    X, X_other, y, y_other = noisy
+    teacher = Counted(100, random_state=0).fit(X, y)
+    distil(teacher, X_other, y_other)
+    assert len(fits) == 1
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"effort": "low"}, {"alpha": 0.5, "transfer": None}],
+    ids=["low effort", "nothing to choose"],
+)
+def test_no_shadow_where_it_is_not_worth_a_fit(noisy, fits, params):
+    X, _, y, _ = noisy
+    teacher = Counted(30, random_state=0).fit(X, y)
+    distil(teacher, X, y, **params)
+    assert len(fits) == 1
+
+
+@pytest.mark.parametrize("kind", ["frozen", "picky"])
+def test_without_a_shadow_the_summary_says_in_sample(noisy, fits, kind):
+    X, _, y, _ = noisy
+    if kind == "frozen":
+        teacher = FrozenEstimator(Counted(30, random_state=0).fit(X, y))
+    else:
+        teacher = Picky(30, random_state=0).fit(X, y, secret=1)
+    with pytest.warns(UserWarning, match="another model finds ambiguous"):
+        small = DistilledClassifier(teacher, LogisticStudent(), random_state=0).fit(
+            X, y
+        )
+    assert teacher_notes(small) == {IN_SAMPLE}
+    assert not small.calibration_.kept
+    assert len(fits) == (kind == "frozen")
+
+
+# -- what it is good for ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_held_out_scores_of_students_are_what_new_rows_say(seed):
+    """A forest hands on the labels of held-out rows, and its students look good."""
+    X, y = make_classification(
+        4000, 4, n_informative=3, n_redundant=0, flip_y=0.4, random_state=seed
+    )
+    X, X_test, y, y_test = train_test_split(X, y, test_size=0.5, random_state=seed)
+    teacher = RandomForestClassifier(50, random_state=0).fit(X, y)
+
+    def optimism(teacher):
+        """Test loss less the held-out one, in standard errors of that."""
+        small = distil(teacher, X, y, RandomForestClassifier(5))
+        summary = pd.DataFrame(small.summary_)
+        chosen = summary[summary["chosen"] & (summary["metric"] == "log_loss")]
+        new = log_loss(y_test, small.predict_proba(X_test))
+        return (new - chosen["score"].item()) / chosen["se"].item()
+
+    assert optimism(teacher) < 2.5
+    assert optimism(FrozenEstimator(teacher)) > 3  # nobody could know better
+
+
+def test_calibration_comes_from_rows_that_the_shadow_has_not_seen(noisy):
+    X, X_test, y, y_test = noisy
+    teacher = HistGradientBoostingClassifier(max_iter=300, random_state=0).fit(X, y)
+    small = distil(teacher, X, y, calibrate="temperature")
+    assert small.calibration_.kept
+    raw = teacher.predict_proba(X_test)
+    assert log_loss(y_test, small.calibration_(raw)) < 0.8 * log_loss(y_test, raw)
+
+
+def test_given_targets_stay_and_the_shadow_labels_new_rows(noisy, fits):
+    X, _, y, _ = noisy
+    forest = RandomForestClassifier(100, oob_score=True, random_state=0).fit(X, y)
+    teacher = Counted(100, random_state=0).fit(X, y)
+    small = DistilledClassifier(
+        teacher, DecisionTreeClassifier(max_leaf_nodes=16), random_state=0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the targets are honest
+        small.fit(X, y, soft_targets=forest.oob_decision_function_)
+    assert fits[1][0] == 960
+    assert teacher_notes(small) == {""}
+    held = small.summary_["score"][small.summary_["model"] == "teacher"][0]
+    assert held > 0.4  # of the targets, where the teacher knows the labels
+
+
+# -- kinds of rows ---------------------------------------------------------------------
+
+
+def test_shadow_gets_the_weights_of_its_rows(noisy, fits):
+    X, _, y, _ = noisy
+    weight = np.random.RandomState(0).randint(0, 3, len(y)).astype(float)
+    teacher = Counted(30, random_state=0).fit(X, y, weight)
+    with pytest.warns(UserWarning, match="has not seen"):
+        DistilledClassifier(teacher, LogisticStudent(), random_state=0).fit(
+            X, y, sample_weight=weight
+        )
+    n_rows, weights = fits[1]
+    n_counted = np.count_nonzero(weight)
+    assert n_rows == n_counted - int(0.2 * n_counted)
+    assert len(weights) == n_rows
+    assert set(weights) == {1.0, 2.0}
+
+
+def test_frames_and_string_labels(noisy):
+    X, X_test, y, y_test = noisy
+    names = [f"x{i}" for i in range(X.shape[1])]
+    frame, frame_test = (
+        pd.DataFrame(part, columns=names).assign(
+            kind=pd.Categorical(np.where(part[:, 0] > 0, "up", "down"))
+        )
+        for part in (X, X_test)
+    )
+    labels = np.array(["no", "yes"])
+    teacher = HistGradientBoostingClassifier(
+        categorical_features="from_dtype", random_state=0
+    ).fit(frame, labels[y])
+    small = distil(teacher, frame, labels[y])
+    assert teacher_notes(small) == {BY_SHADOW}
+    assert small.score(frame_test, labels[y_test]) > 0.6
+    assert_array_equal(small.classes_, labels)
+
+
+def test_texts():
+    rng = np.random.RandomState(0)
+    words = np.array([f"word{i}" for i in range(400)])
+    y = rng.randint(2, size=900)
+    texts = [
+        " ".join(rng.choice(words[200 * k : 200 * k + 300], 6)) for k in y
+    ]  # they share a half
+    forest = make_pipeline(CountVectorizer(), ExtraTreesClassifier(50, random_state=0))
+    student = make_pipeline(CountVectorizer(), LogisticRegression())
+    small = distil(forest.fit(texts, y), texts, y, student)
+    assert teacher_notes(small) == {BY_SHADOW}
+
+
+def test_class_that_the_shadow_has_not_met(noisy):
+    X, _, y, _ = noisy
+    y = y.copy()
+    y[0] = 2  # a single row: it stays in training
+    teacher = ExtraTreesClassifier(50, random_state=0).fit(X, y)
+    small = distil(teacher, X, y)
+    assert_array_equal(small.classes_, [0, 1, 2])
+    assert_allclose(small.predict_proba(X).sum(axis=1), 1)
+    # a class of the teacher's that no row has
+    small = distil(teacher, X[1:], y[1:])
+    assert_array_equal(small.classes_, [0, 1, 2])
+    assert teacher_notes(small) == {BY_SHADOW}

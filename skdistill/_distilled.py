@@ -402,7 +402,8 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         look = Look(rows, honest=rows)
         if own is None and codes is not None and _input.is_worth_a_look(self):
             shadow = None
-            if self.teacher_ is not None and is_open and self.effort != "low":
+            is_asked = soft_targets is None or bool(samplers)
+            if use_as_it_is and is_asked and is_open and self.effort != "low":
                 shadow = find_shadow(
                     self.teacher_, X, y, weight=weight, ask=ask, seed=seed,
                     progress=progress, costs=costs,

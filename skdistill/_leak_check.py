@@ -30,7 +30,7 @@ MIN_SURPRISES, SURE_SURPRISES = 10, 60
 DOUBTFUL_SHARE = 0.5
 
 
-def looks_memorised(P, codes, X, *, seed=0, share=ERROR_SHARE):
+def looks_memorised(P, codes, X, *, seed=0):
     """Tell whether probabilities for (X, y) look learnt by heart.
 
     Compares the teacher's errors with the cross-validated errors of a quick model on
@@ -52,22 +52,19 @@ def looks_memorised(P, codes, X, *, seed=0, share=ERROR_SHARE):
     seed : int, default=0
         Seed of the rows drawn and of the quick model.
 
-    share : float, default=.07
-        Of the quick model's errors: a teacher that makes more is cleared.
-
     Returns
     -------
     memorised : bool
     """
     pool = np.random.RandomState(seed).permutation(num_samples(X))[:MAX_TWINS]
     if len(pool) > FIRST_ROWS:
-        answer = _compare(P, codes, X, pool, FIRST_ROWS, SURE_SURPRISES, seed, share)
+        answer = _compare(P, codes, X, pool, FIRST_ROWS, SURE_SURPRISES, seed)
         if answer is not None:
             return answer
-    return bool(_compare(P, codes, X, pool, MAX_ROWS, MIN_SURPRISES, seed, share))
+    return bool(_compare(P, codes, X, pool, MAX_ROWS, MIN_SURPRISES, seed))
 
 
-def _compare(P, codes, X, pool, n_rows, min_surprises, seed, share):
+def _compare(P, codes, X, pool, n_rows, min_surprises, seed):
     """Compare errors on some rows; None where they are too few to tell."""
     rows = pool[:n_rows]
     wrong, counts = P[rows].argmax(axis=1) != codes[rows], np.bincount(codes[rows])
@@ -89,16 +86,16 @@ def _compare(P, codes, X, pool, n_rows, min_surprises, seed, share):
     quick_wrong = quick != codes[rows]
     if np.count_nonzero(quick_wrong & ~wrong) < min_surprises:
         return None
-    if _far_better(wrong, quick_wrong, share):
+    if _far_better(wrong, quick_wrong):
         return True
     if not _far_better(wrong, quick_wrong, DOUBTFUL_SHARE):
         return False
     # Nobody can know both labels of one row by heart: such rows tell nothing.
     twins = _contradicted(safe_indexing(X, pool), codes[pool])[: len(usual)][usual]
-    return _far_better(wrong[~twins], quick_wrong[~twins], share)
+    return _far_better(wrong[~twins], quick_wrong[~twins])
 
 
-def _far_better(wrong, quick_wrong, share):
+def _far_better(wrong, quick_wrong, share=ERROR_SHARE):
     surprises = np.count_nonzero(quick_wrong & ~wrong)
     return bool(surprises >= MIN_SURPRISES and wrong.sum() <= share * quick_wrong.sum())
 

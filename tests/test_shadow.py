@@ -76,18 +76,30 @@ def teacher_notes(small):
 # -- what a shadow is ------------------------------------------------------------------
 
 
+def rows_of(*probabilities):
+    """Rows of class 0, and what somebody says of that."""
+    p = np.array(probabilities)
+    return Rows(p[:, None], np.zeros(len(p), dtype=int), np.column_stack([p, 1 - p]))
+
+
 @pytest.mark.parametrize(
-    ("own", "expected"), [(0.9, True), (0.8, True), (0.7, False), (0.5, False)]
+    ("own", "expected"), [(0.9, True), (0.8, True), (0.75, False), (0.5, False)]
 )
 def test_has_seen_compares_with_what_the_shadow_says(own, expected):
-    codes = np.zeros(40, dtype=int)
-
-    def rows(p):
-        return Rows(codes[:, None], codes, np.tile([p, 1 - p], (40, 1)))
-
-    assert has_seen(rows(own), unseen=rows(0.5), seen=rows(0.9)) == expected
+    told, unseen, seen = (rows_of(*[p] * 40) for p in (own, 0.5, 0.9))
+    assert has_seen(told, unseen, seen) == expected
     # who says no less of new rows than of its own has nothing to remember
-    assert not has_seen(rows(own), unseen=rows(0.5), seen=rows(0.4))
+    assert not has_seen(told, unseen, rows_of(*[0.4] * 40))
+    assert not has_seen(told, rows_of(*[0.999, 0.6] * 20), rows_of(*[0.8] * 40))
+
+
+def test_has_seen_allows_for_chance_half_of_the_way():
+    unseen, seen = rows_of(*[0.5] * 40), rows_of(*[0.9] * 40)
+    exact, scattered = rows_of(*[0.75] * 40), rows_of(*([0.99] * 35 + [0.12] * 5))
+    assert not has_seen(exact, unseen, seen)
+    assert has_seen(scattered, unseen, seen)
+    beyond = rows_of(*([0.99] * 32 + [0.1] * 8))
+    assert not has_seen(beyond, unseen, seen)
 
 
 def test_unfitted_clone_knows_nothing(noisy):
@@ -188,11 +200,21 @@ def test_better_teacher_is_not_taken_for_one_that_has_seen_the_rows():
     assert teacher_notes(small) == {""}
 
 
-def test_no_shadow_of_a_teacher_that_errs_like_others(noisy, fits):
-    X, X_other, y, y_other = noisy
-    teacher = Counted(100, random_state=0).fit(X, y)
-    distil(teacher, X_other, y_other)
-    assert len(fits) == 1
+def test_who_remembers_little_is_shadowed_in_silence(noisy):
+    """Its targets are not labels, but they have heard of the held-out rows."""
+    X, _, y, _ = noisy
+    teacher = RandomForestClassifier(100, min_samples_leaf=5, random_state=0).fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        small = DistilledClassifier(teacher, LogisticStudent(), random_state=0).fit(
+            X, y
+        )
+    assert teacher_notes(small) == {BY_SHADOW}
+
+
+def test_who_cannot_remember_is_left_alone(noisy):
+    X, _, y, _ = noisy
+    assert teacher_notes(distil(GaussianNB().fit(X, y), X, y)) == {""}
 
 
 @pytest.mark.parametrize(

@@ -70,10 +70,11 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
     `student_` works alone: it is the thing to ship.
 
     A teacher that is fitted already is used as it is, by `fit` and by every clone of
-    this object (in GridSearchCV, cross_validate, a Pipeline); wrapping it in
-    :class:`~sklearn.frozen.FrozenEstimator` means the same. A teacher that is not
-    fitted is cloned, fitted on the rows that `fit` gets, and labels them out of bag or
-    out of fold.
+    this object (in GridSearchCV, cross_validate, a Pipeline). Where settings are
+    chosen, a clone of it may be fitted besides, to find out whether it knows the
+    held-out rows; never of one in a :class:`~sklearn.frozen.FrozenEstimator`. A teacher
+    that is not fitted is cloned, fitted on the rows that `fit` gets, and labels them
+    out of bag or out of fold.
 
     Parameters
     ----------
@@ -215,9 +216,11 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
     (2 with low, 16 with high effort), with steps in proportion to the plain one's, and
     on all rows the winner and the plain students. Below 2,500 rows a winner that learns
     from the teacher meets the plain student on a second split: up to 5 more fits of the
-    teacher and 3 of students. With `alpha`, `temperature` and
-    `transfer` fixed there is one fit of the student, and none of the teacher beyond its
-    targets. `fit_seconds_` says where the time went.
+    teacher and 3 of students. Of a fitted teacher a clone is fitted once (below 2,500
+    rows up to twice), unless it is frozen, its clones cannot be fitted on `X` and `y`
+    alone, or `effort` is "low". With `alpha`, `temperature` and `transfer` fixed there
+    is one fit of the student, and none of the teacher beyond its targets.
+    `fit_seconds_` says where the time went.
 
     Choices are made where at least 250 rows are given; with fewer, alpha is .5
     without transfer rows. Transfer rows weigh the mean weight of the training rows:
@@ -384,6 +387,7 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
             with costs.clock("teacher fits"):
                 own = self._cross_fit(X, y, codes, routed, seed, progress)
             P = own.P
+            _input.warn_once(self, "folds", _input.failed_text(own))
         else:
             with costs.clock("teacher answers"):
                 P = self._targets_of_others(X, soft_targets, given, columns, progress)

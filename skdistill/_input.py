@@ -278,6 +278,18 @@ def warn_once(estimator, kind, text):
     warnings.warn(text, UserWarning, stacklevel=5)
 
 
+def failed_text(own):
+    """Text of the warning on folds that the teacher failed in; empty without any."""
+    if not own.n_failed:
+        return ""
+    return (
+        f"The teacher's fit failed in {own.n_failed} of {len(own.splits)} folds: it is "
+        "wrong far more often there than elsewhere. Rows of these folds teach by their "
+        "labels alone. Look whether the teacher is stable: fit it with other seeds, a "
+        "smaller learning rate, or without classes of a few rows."
+    )
+
+
 def leak_text(soft_targets, look):
     """Text of the warning on targets that look memorised; empty where they do not."""
     if not look.is_memorised:

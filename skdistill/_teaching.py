@@ -15,6 +15,10 @@ from skdistill.soft_targets._asking import fit_on_part
 
 #: Fewer bagged estimators than this leave too few votes, or none, out of bag.
 MIN_BAGGED = 100
+#: Where folds are drawn by chance, one that the teacher gets wrong by so many standard
+#: errors more often than the median fold, and so much more often, was not learnt: the
+#: fit failed, as boosting of many small classes does at times.
+FAILED_SE, FAILED_BY = 6.0, 0.1
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,10 @@ class CrossFitted:
     memory : str, path-like, AnswerStore or None
         Where out-of-fold probabilities are kept.
 
+    codes : ndarray of int of shape (n_samples,), default=None
+        Column of each row's label, where folds are drawn by chance: answers of a fit
+        that failed are left out then.
+
     Attributes
     ----------
     teacher : fitted classifier
@@ -108,7 +116,10 @@ class CrossFitted:
         Out-of-bag or out-of-fold probabilities; NaN in a row that no split labels.
 
     splits : list of (train, test) or None
-        Positions; None where votes are out of bag.
+        Positions, those of fits that failed last; None where votes are out of bag.
+
+    n_failed : int
+        Number of these.
 
     n_asked : int
         Rows for which a teacher was asked.
@@ -117,10 +128,10 @@ class CrossFitted:
     #: Whether a training row's answer is by somebody who has not met its label.
     labels_unseen = True
 
-    def __init__(self, fit, *, classes, n_jobs, progress, memory):
+    def __init__(self, fit, *, classes, n_jobs, progress, memory, codes=None):
         self._fit, self._classes, self._n_jobs = fit, classes, n_jobs
-        self._progress, self._memory = progress, memory
-        self.splits, self._first, self.n_asked = None, None, 0
+        self._progress, self._memory, self._codes = progress, memory, codes
+        self.splits, self._first, self.n_asked, self.n_failed = None, None, 0, 0
 
     def fit_all(self, *, from_bags):
         """Fit on all rows; `P` is then None unless votes are out of bag."""
@@ -130,9 +141,21 @@ class CrossFitted:
 
     def label_rows(self, splits):
         """Label all rows out of fold."""
-        self.splits = splits
         self.P, self._first = self._out_of_fold(splits)
+        failed = self._failed(self.P, splits)
+        self.n_failed = len(failed)
+        if 0 in failed:
+            self._first = None
+        rest = [number for number in range(len(splits)) if number not in failed]
+        self.splits = [splits[number] for number in [*rest, *failed]]
         return self
+
+    def _failed(self, P, splits):
+        """Leave out the answers of fits that failed; return the numbers of these."""
+        failed = [] if self._codes is None else failed_folds(P, self._codes, splits)
+        for number in failed:
+            P[splits[number][1]] = np.nan
+        return failed
 
     def without(self, train, test):
         """Teacher and probabilities for the rows `train` that know nothing of `test`.
@@ -163,9 +186,11 @@ class CrossFitted:
             (fitted, asked) for fitted, asked in inner if len(asked) and len(fitted)
         ]
         P, _ = self._out_of_fold(inner)
+        unlabelled = np.isnan(P).any(axis=1, keepdims=True)
+        self._failed(P, inner)
         is_first = self._first is not None and train is self.splits[0][0]
         teacher = self._first if is_first else self._fit(train)
-        return teacher, np.where(np.isnan(P), self.P, P)[train]
+        return teacher, np.where(unlabelled, self.P, P)[train]
 
     def _fit_with_votes(self, at, *, from_bags):
         """Fit, and return the out-of-bag probabilities if there are any."""
@@ -193,7 +218,9 @@ class CrossFitted:
 
         def find():
             data = store.get_note(b"out of fold:" + key)
-            return None if data is None else np.frombuffer(data, "<f8").reshape(shape)
+            if data is None:
+                return None
+            return np.frombuffer(data, "<f8").reshape(shape).copy()
 
         def make():
             P, teacher = self._ask_folds(splits)
@@ -226,6 +253,35 @@ class CrossFitted:
         rest = [type(fit.teacher), params, fit.y, fit.params, splits, self._classes]
         content = joblib.hash(rest).encode() + b"".join(row_keys(fit.X))
         return blake2b(content, digest_size=16).digest()
+
+
+def failed_folds(P, codes, splits):
+    """Return the numbers of folds that are wrong far more often than the others.
+
+    Parameters
+    ----------
+    P : ndarray of shape (n_samples, n_classes)
+        Out-of-fold probabilities.
+
+    codes : ndarray of int of shape (n_samples,)
+        Column of each row's label.
+
+    splits : list of (train, test) index arrays
+        Drawn by chance.
+
+    Returns
+    -------
+    failed : list of int
+    """
+    wrong, answered = P.argmax(axis=1) != codes, np.isfinite(P).all(axis=1)
+    tests = [test[answered[test]] for _, test in splits]
+    if not all(map(len, tests)):
+        return []
+    errors, sizes = np.array([[wrong[t].mean(), len(t)] for t in tests]).T
+    usual = np.median(errors)
+    se = np.sqrt(np.maximum(usual * (1 - usual), 1 / sizes) / sizes)
+    failed = errors - usual > np.maximum(FAILED_SE * se, FAILED_BY)
+    return np.flatnonzero(failed).tolist()
 
 
 def cross_fit(
@@ -266,10 +322,12 @@ def cross_fit(
     -------
     own : CrossFitted
     """
+    is_by_chance = isinstance(cv, str) and split_params.get("groups") is None
     own = CrossFitted(
-        fit, classes=classes, n_jobs=n_jobs, progress=progress, memory=memory
-    )
-    own.fit_all(from_bags=isinstance(cv, str) and split_params.get("groups") is None)
+        fit, classes=classes, n_jobs=n_jobs, progress=progress, memory=memory,
+        codes=codes if is_by_chance else None,
+    )  # fmt: skip
+    own.fit_all(from_bags=is_by_chance)
     if own.P is None:
         own.label_rows(
             make_splits(cv, fit.X, fit.y, codes, split_params=split_params, seed=seed)

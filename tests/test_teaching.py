@@ -8,8 +8,9 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
+from skdistill import DistilledClassifier, LogisticStudent
 from skdistill._progress import FitProgress
-from skdistill._teaching import TeacherFit, cross_fit
+from skdistill._teaching import TeacherFit, cross_fit, failed_folds
 
 X, Y = make_classification(300, 6, n_informative=4, n_classes=3, random_state=0)
 TRAIN, TEST = np.arange(60, 300), np.arange(60)
@@ -70,3 +71,80 @@ def test_teacher_of_the_first_split_is_fitted_once():
     # a split of the caller's own: every fold again, and a teacher
     own.without(TRAIN, TEST)
     assert Counting.n_fits >= 6 + 4 + 5
+
+
+# -- fits that fail --------------------------------------------------------------------
+
+
+class Needy(LogisticRegression):
+    """Learns nothing unless it sees one certain row."""
+
+    def fit(self, X, y, sample_weight=None):
+        super().fit(X, y)
+        if 99.0 not in X[:, -1]:
+            self.coef_ *= -1
+        return self
+
+
+@pytest.fixture
+def marked():
+    marked = X.copy()
+    marked[7, -1] = 99.0
+    return marked
+
+
+def test_failed_folds_are_those_that_chance_does_not_explain():
+    codes = np.arange(300) % 3
+    splits = [(None, np.arange(start, start + 60)) for start in range(0, 300, 60)]
+    P = np.full((300, 3), 0.1)
+    P[np.arange(300), codes] = 0.8
+    assert failed_folds(P, codes, splits) == []
+    worse = P.copy()
+    worse[:5] = np.roll(worse[:5], 1, axis=1)
+    assert failed_folds(worse, codes, splits) == []
+    worse[:45] = [0.1, 0.1, 0.8]
+    assert failed_folds(worse, codes, splits) == [0]
+    worse[60:] = [0.1, 0.1, 0.8]  # all are bad: then that is how it is
+    assert failed_folds(worse, codes, splits) == []
+    P[:60] = np.nan  # nobody answered
+    assert failed_folds(P, codes, splits) == []
+
+
+def test_answers_of_a_failed_fit_are_left_out(marked):
+    own = cross_fit(
+        TeacherFit(Needy(), marked, Y, {}), Y, classes=np.arange(3), cv="auto",
+        split_params={}, n_jobs=None, seed=0,
+        progress=FitProgress(LogisticRegression(), X, Y),
+    )  # fmt: skip
+    lost = np.isnan(own.P).any(axis=1)
+    assert own.n_failed == 1
+    assert lost.sum() == 60 and lost[7]
+    assert_array_equal(np.sort(own.splits[-1][1]), np.flatnonzero(lost))
+    train, test = own.splits[0]
+    _, P = own.without(train, test)
+    assert np.isnan(P).any(axis=1).sum() == 60  # its inner fit fails too
+    # whoever draws folds by hand may have reasons for such a difference
+    folds = cross_fit(
+        TeacherFit(Needy(), marked, Y, {}), Y, classes=np.arange(3), cv=5,
+        split_params={}, n_jobs=None, seed=0,
+        progress=FitProgress(LogisticRegression(), X, Y),
+    )  # fmt: skip
+    assert folds.n_failed == 0
+    assert np.isfinite(folds.P).all()
+
+
+def test_a_failed_fold_does_not_spoil_calibration(marked, tmp_path):
+    def fit(teacher):
+        small = DistilledClassifier(
+            teacher, LogisticStudent(), memory=tmp_path / "answers.db", random_state=0
+        )
+        return small.fit(marked, Y)
+
+    honest = fit(LogisticRegression())
+    for _ in range(2):  # the second time from the store
+        with pytest.warns(UserWarning, match="failed in 1 of 5 folds"):
+            small = fit(Needy())
+        assert small.calibration_.temperature == pytest.approx(
+            honest.calibration_.temperature, rel=0.3
+        )
+        assert small.alpha_ == honest.alpha_

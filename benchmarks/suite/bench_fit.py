@@ -1,7 +1,11 @@
 """Seconds and memory of fitting: students, and nets of one shape by several hands."""
 
+import warnings
+
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.tree import DecisionTreeClassifier
 
 from benchmarks import peers
 from benchmarks.datasets import load
@@ -132,3 +136,23 @@ class Choose:
     def time_fit(self, data, C):
         small = DistilledClassifier(None, LogisticStudent(C), random_state=0)
         small.fit(data.X, data.y, soft_targets=data.soft_targets)
+
+
+class Shadow:
+    """A fitted teacher on its own rows, with a clone to see what it remembers."""
+
+    params = ("bare", "frozen")
+    param_names = ("teacher",)
+    timeout = 600
+
+    def setup_cache(self):
+        data = labelled()
+        return data, RandomForestClassifier(50, random_state=0).fit(data.X, data.y)
+
+    def time_fit(self, cached, teacher):
+        data, forest = cached
+        forest = FrozenEstimator(forest) if teacher == "frozen" else forest
+        student = DecisionTreeClassifier(max_leaf_nodes=64)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it knows the rows
+            DistilledClassifier(forest, student, random_state=0).fit(data.X, data.y)

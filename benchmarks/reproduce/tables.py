@@ -120,6 +120,8 @@ def hinton_errors():
         ("net 800-800", "plain, longer"),
         ("net 800-800", "T = 20, longer"),
         ("net 800-800", "T = 4, longer"),
+        ("fast net 800-800", "plain"),
+        ("fast net 800-800", "T = 20"),
         ("net 800-800", "plain, moved images"),
         ("net 800-800", "T = 20, moved images"),
         ("net 800-800", "T = 4, moved images"),

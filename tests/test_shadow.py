@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_digits, make_classification
 from sklearn.ensemble import (
     ExtraTreesClassifier,
@@ -20,6 +21,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeClassifier
 
 from skdistill import DistilledClassifier, LogisticStudent
@@ -123,7 +125,19 @@ class Answers:
         return np.full((len(X), 2), 0.5)
 
 
-@pytest.mark.parametrize("kind", ["frozen", "frozen member", "cached", "answers"])
+class ZeroShot(ClassifierMixin, BaseEstimator):
+    """Knows without a fit, which would cost money."""
+
+    def fit(self, X, y):
+        raise AssertionError("not to be fitted")
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    "kind", ["frozen", "frozen member", "cached", "answers", "zero-shot", "last step"]
+)
 def test_unfitted_clone_is_none_of_who_keeps_what_it_knows(noisy, kind, tmp_path):
     X, _, y, _ = noisy
     forest = Counted(3, random_state=1).fit(X, y)
@@ -133,6 +147,8 @@ def test_unfitted_clone_is_none_of_who_keeps_what_it_knows(noisy, kind, tmp_path
         "frozen member": AveragedTeacher([forest, frozen]),
         "cached": CachedTeacher(forest, tmp_path / "answers.db"),
         "answers": Answers(),
+        "zero-shot": ZeroShot(),
+        "last step": make_pipeline(FunctionTransformer(), ZeroShot()),
     }[kind]
     assert unfitted_clone(teacher) is None
 

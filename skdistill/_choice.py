@@ -293,9 +293,8 @@ def _race_on(
         with trainer.costs.clock("teacher fits"):
             teacher, P = own.without(*where)
             learnt = learnt.with_targets(P)
-            if (
-                calibration.kept and own.labels_unseen
-            ):  # by the same method, without the held-out labels
+            if calibration.kept and own.labels_unseen:
+                # by the same method, without the held-out labels
                 calibration = learnt.fit_calibration(calibration.method)
         learnt = learnt.calibrated(calibration)
     return Race(

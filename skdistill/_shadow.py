@@ -145,7 +145,10 @@ class Shadow:
                 try:
                     self._kept[key] = self._fit(train)
                 except Exception as error:
-                    raise NoShadowError from error
+                    raise NoShadowError(
+                        "A clone of the fitted teacher could not be fitted on a part "
+                        "of (X, y). Pass FrozenEstimator(teacher): then none is fitted."
+                    ) from error
                 step()
         return self._kept[key]
 

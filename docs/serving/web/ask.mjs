@@ -29,7 +29,11 @@ function stop(status) {
   server.close();
   server.closeAllConnections();
   browser?.once("exit", () => {
-    rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+    try {
+      rmSync(profile, { recursive: true, force: true, maxRetries: 10 });
+    } catch {
+      // Helpers of the browser outlive it for a moment, and write.
+    }
     process.exit(status);
   });
 }

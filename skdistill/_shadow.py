@@ -241,9 +241,8 @@ def look_for_memory(rows, shadow, split):
             return Look(rows, honest=rows)
         P = rows.P.copy()
         P[split[1]] = answers.unseen
-        rows, honest = rows.with_targets(P), rows.take(split[1])
-        honest = honest.with_targets(answers.unseen)
-        return Look(rows, honest, shadow, answers.is_much, BY_SHADOW)
+        rows = rows.with_targets(P)
+        return Look(rows, rows.take(split[1]), shadow, answers.is_much, BY_SHADOW)
     known = rows.only_answered()
     used = None if answers is None else shadow
     if looks_memorised(known.P, known.codes, known.X):

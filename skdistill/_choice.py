@@ -264,14 +264,16 @@ def decide(
         if not race.train.has_two_labels():  # few students could be fitted
             search = search.without_plain()
         choice = race.run(search)
-        is_clear = len(split[1]) >= FEW_HELD_OUT or search.n_soft < 2
-        if choice.best != PLAIN and PLAIN in race.losses and not is_clear:
-            other = _other_split(rows, own, split, trainer.seed + 1)
+        if choice.best == PLAIN or PLAIN not in race.losses or search.n_soft < 2:
+            return choice
+        if len(split[1]) >= FEW_HELD_OUT:
+            beats = race.beats_again(choice.best)
+        else:
+            other, beats = _other_split(rows, own, split, trainer.seed + 1), True
             if can_decide(rows, other):
                 again = start(other, record=Record(), step=step)
-                if again.train.has_two_labels() and not again.meet_again(choice):
-                    return Choice(PLAIN)
-        return choice
+                beats = not again.train.has_two_labels() or again.meet_again(choice)
+        return choice if beats else Choice(PLAIN)
 
 
 def _other_split(rows, own, split, seed):

@@ -212,14 +212,14 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
     its targets and 4 times more for a choice by rows of which it knows nothing (twice
     in all if it has out-of-bag probabilities). It labels ten new rows for each training
     row (five for trees) twice for the choice, and once for the student, thirty if that
-    is an MLPStudent. On 80 % of the rows, up to 8 MLPStudents or others are fitted
-    (2 with low, 16 with high effort), with steps in proportion to the plain one's, and
-    on all rows the winner and the plain students. Below 2,500 rows a winner that learns
-    from the teacher meets the plain student on a second split: up to 5 more fits of the
-    teacher and 3 of students. Of a fitted teacher a clone is fitted once (below 2,500
-    rows up to twice), unless it is frozen, its clones cannot be fitted on `X` and `y`
-    alone, or `effort` is "low". With `alpha`, `temperature` and `transfer` fixed there
-    is one fit of the student, and none of the teacher beyond its targets.
+    is an MLPStudent. On 80 % of the rows, up to 9 MLPStudents or 8 others are fitted
+    (2 with low effort; 17 and 8 with high), with steps in proportion to the plain
+    one's, and on all rows the winner and the plain students. Below 2,500 rows a winner
+    that learns from the teacher meets the plain student on a second split: up to 5 more
+    fits of the teacher and 3 of students. Of a fitted teacher a clone is fitted once
+    (below 2,500 rows up to twice), unless it is frozen, its clones cannot be fitted on
+    `X` and `y` alone, or `effort` is "low". With `alpha`, `temperature` and `transfer`
+    fixed there is one fit of the student, and none of the teacher beyond its targets.
     `fit_seconds_` says where the time went.
 
     Choices are made where at least 250 rows are given; with fewer, alpha is .5

@@ -10,6 +10,10 @@ from skdistill._pace import FINAL_ROUND, TRIAL
 from skdistill._panel import Panel, weigh
 from skdistill._training import PLAIN, Settings
 from skdistill.soft_targets._arithmetic import mean_and_se
+from skdistill.students import MLPStudent, last_step
+
+#: A lead of so many standard errors owes nothing to bad luck of the plain net.
+CLEAR = 3.0
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,32 @@ class Race:
             self.attempt(choice.best, FINAL_ROUND)
         return choice.best in self.losses and self.beats(choice.best, PLAIN)
 
+    def beats_again(self, best):
+        """Tell whether settings that are not far ahead beat two plain nets, on average.
+
+        Nets of one kind differ by their first weights and by the rows that stop them:
+        the one that was met may have had bad luck.
+
+        Parameters
+        ----------
+        best : Settings
+            That have beaten the plain student.
+
+        Returns
+        -------
+        beats : bool
+        """
+        is_lucky = isinstance(last_step(self.trainer.make_student()), MLPStudent)
+        if not is_lucky or self._lead(self.losses, best, PLAIN) >= CLEAR:
+            return True
+        first, _ = self.plain[PLAIN]
+        other, _ = self.trainer.fit(
+            self.train, PLAIN, length=FINAL_ROUND, seed=self.trainer.seed + 1
+        )
+        self.score(PLAIN, *(s.predict_proba(self.test.X) for s in (first, other)))
+        self.step()
+        return self.beats(best, PLAIN)
+
     # -- candidates --------------------------------------------------------------------
 
     def attempt(self, settings, length):
@@ -157,10 +187,19 @@ class Race:
                 self.finishes[settings], Q = fit_finish(
                     student, self.test, Q, self.least
                 )
-            self.bare_losses[settings] = self.test.losses(Q)
-            self.losses[settings] = self.test.losses(np.maximum(Q, self.least))
-            self.record.add(settings.name, self.test, Q, settings=settings)
+            self.score(settings, Q)
         self.step()
+
+    def score(self, settings, *answers):
+        """Keep the losses of a candidate, in the mean of the fits that answered."""
+        self.bare_losses[settings] = self._mean_losses(answers)
+        self.losses[settings] = self._mean_losses(
+            [np.maximum(Q, self.least) for Q in answers]
+        )
+        self.record.add(settings.name, self.test, *answers, settings=settings)
+
+    def _mean_losses(self, answers):
+        return np.mean([self.test.losses(Q) for Q in answers], axis=0)
 
     def walk(self, settings, penalties, length):
         """Change the penalty of settings for as long as their loss falls."""

@@ -25,14 +25,18 @@ class Record:
     def __init__(self):
         self._entries = []
 
-    def add(self, model, rows, Q, *, settings=None, note=""):
-        """Score probabilities on rows; a later fit of the same settings counts."""
+    def add(self, model, rows, *answers, settings=None, note=""):
+        """Score probabilities on rows, in the mean where there are several fits'.
+
+        What is added later with the same settings takes the place of earlier scores.
+        """
         if settings is not None:
             self._entries = [entry for entry in self._entries if entry[5] != settings]
-        losses = rows.losses(Q)
+        losses = np.mean([rows.losses(Q) for Q in answers], axis=0)
         scores = {"kl_to_teacher" if rows.codes is None else "log_loss": losses}
         if rows.codes is not None:
-            scores["accuracy"] = (Q.argmax(axis=1) == rows.codes).astype(float)
+            right = [Q.argmax(axis=1) == rows.codes for Q in answers]
+            scores["accuracy"] = np.mean(right, axis=0)
         for metric, values in scores.items():
             mean, se = mean_and_se(values, rows.weight)
             self._entries.append((model, metric, mean, se, len(rows), settings, note))

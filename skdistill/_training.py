@@ -210,7 +210,7 @@ class Trainer:
         n_rows = len(rows) + len(new.P)
         return self.pace.steps(student, n_rows, settings.encoding, length)
 
-    def fit(self, rows, settings, new=None, *, length=TO_KEEP):
+    def fit(self, rows, settings, new=None, *, length=TO_KEEP, seed=None):
         """Fit a student on rows, and on new rows where there are some.
 
         Parameters
@@ -227,6 +227,9 @@ class Trainer:
         length : Length, default=TO_KEEP
             Bounds the steps of a net of ours that meets new rows.
 
+        seed : int, default=None
+            Seed of the student, in place of the one it has.
+
         Returns
         -------
         student : fitted classifier
@@ -235,11 +238,13 @@ class Trainer:
             How it was fed and why.
         """
         with self.costs.clock("students"):
-            return self._fit(rows, settings, new, length)
+            return self._fit(rows, settings, new, length, seed)
 
-    def _fit(self, rows, settings, new, length):
+    def _fit(self, rows, settings, new, length, seed):
         student = self.make_student()
         last = last_step(student)
+        if seed is not None:
+            last.set_params(random_state=seed)
         if settings.encoding:
             last.set_params(encoding=settings.encoding)
         if settings.C is not None:

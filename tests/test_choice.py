@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from sklearn.tree import DecisionTreeClassifier
 
 from skdistill._choice import Search, held_out_split, plan_search
 from skdistill._pace import FINAL_ROUND, TRIAL
@@ -13,6 +14,7 @@ from skdistill._record import NO_HELP, Record
 from skdistill._training import PLAIN, Rows, Settings
 from skdistill.soft_targets import log_loss_rows, temper
 from skdistill.soft_targets._arithmetic import mean_and_se
+from skdistill.students import LogisticStudent, MLPStudent
 
 
 def plan(**changes):
@@ -119,15 +121,21 @@ def known_rows(n, n_columns=1):
     return Rows(np.zeros((n, n_columns)), np.zeros(n, dtype=int), np.full((n, 2), 0.5))
 
 
-def run_race(fit, rows, search, *, record=None, short=NEVER, new="some"):
-    """Run a race on the given fits; the choice."""
-    race = Race(
-        SimpleNamespace(fit=fit, make_student=lambda: None, tries_short=short),
+def make_race(fit, rows, *, record=None, short=NEVER, new="some", student=None):
+    """Race on the given fits."""
+    return Race(
+        SimpleNamespace(
+            fit=fit, make_student=lambda: student, tries_short=short, seed=0
+        ),
         SimpleNamespace(rows_for=lambda *_, trial: new),
         rows, rows, teacher=None, calibration=lambda P: P,
         record=record or Record(), step=lambda: None,
     )  # fmt: skip
-    return race.run(search)
+
+
+def run_race(fit, rows, search, **how):
+    """Run a race on the given fits; the choice."""
+    return make_race(fit, rows, **how).run(search)
 
 
 def chosen(means, spread=0.0, seed=0):
@@ -191,6 +199,46 @@ def test_choice_of_more_inputs_does_not_hang_on_what_does_not_help():
     # neither of the others is a standard error better than the one before it
     usual, wide = Settings(1.0), Settings(1.0, encoding="piecewise")
     assert chosen({PLAIN: 0.5, usual: 0.495, wide: 0.49}, spread=0.1)[0] == wide
+
+
+@pytest.mark.parametrize(
+    "soft_loss, second, stands, is_met",
+    [
+        (0.485, 0.46, False, True),  # the first plain net had bad luck
+        (0.485, 0.56, True, True),  # the second has worse
+        (0.4, 0.3, True, False),  # no luck explains that
+    ],
+)
+def test_choice_that_is_close_meets_two_plain_nets_on_average(
+    soft_loss, second, stands, is_met
+):
+    rng, soft, seeds = np.random.RandomState(0), Settings(0.5), []
+
+    def fit(train, settings, new=None, *, length, seed=None):
+        seeds.append(seed)
+        noise = 0.1 * rng.standard_normal(400)
+        mean = {PLAIN: 0.5, soft: soft_loss}[settings] if seed is None else second
+        return Answer(mean + noise - noise.mean()), None
+
+    record = Record()
+    race = make_race(fit, known_rows(400), record=record, student=MLPStudent())
+    best = race.run(Search((PLAIN, soft), (), PLAIN)).best
+    assert best == soft
+    assert race.beats_again(best) == stands
+    assert seeds == [None, None] + [1] * is_met
+    summary = record.as_dict(best)
+    plain = (summary["model"] == "plain student") & (summary["metric"] == "log_loss")
+    assert_allclose(summary["score"][plain], (0.5 + second) / 2 if is_met else 0.5)
+
+
+@pytest.mark.parametrize("student", [LogisticStudent(), DecisionTreeClassifier()])
+def test_choice_of_a_student_without_luck_stands(student):
+    def fit(train, settings, new=None, *, length):
+        return Answer(np.full(100, {PLAIN: 0.5}.get(settings, 0.49))), None
+
+    race = make_race(fit, known_rows(100), student=student)
+    race.run(Search((PLAIN, Settings(0.5)), (), PLAIN))
+    assert race.beats_again(Settings(0.5))
 
 
 def test_choice_between_equals_goes_to_plain():

@@ -98,9 +98,30 @@ def test_best_on_few_rows_has_to_win_a_second_time(table, monkeypatch, stands):
         assert small.alpha_ == 0.0
 
 
-def test_best_on_many_rows_wins_at_once(monkeypatch):
+@pytest.fixture(scope="module")
+def many():
+    """Rows enough to choose by a single split."""
+    return make_classification(2_500, 8, n_informative=6, n_classes=3, random_state=1)
+
+
+@pytest.mark.parametrize("stands", [True, False])
+def test_net_on_many_rows_has_to_beat_plain_nets_again(many, monkeypatch, stands):
+    met = []
     monkeypatch.setattr("skdistill._race.Race.meet_again", None)  # cannot be called
-    X, y = make_classification(2_500, 8, n_informative=6, n_classes=3, random_state=1)
+    monkeypatch.setattr(
+        "skdistill._race.Race.beats_again",
+        lambda race, best: (met.append(best), stands)[1],
+    )
+    small = DistilledClassifier(
+        ExtraTreesClassifier(100, random_state=0), STUDENTS["net"], random_state=0
+    ).fit(*many)
+    assert len(met) == 1 and met[0].alpha > 0
+    assert (small.alpha_ > 0) == stands
+
+
+def test_best_tree_on_many_rows_wins_at_once(many, monkeypatch):
+    monkeypatch.setattr("skdistill._race.Race.meet_again", None)  # cannot be called
+    X, y = many
     small = DistilledClassifier(
         ExtraTreesClassifier(100, random_state=0), STUDENTS["tree"], random_state=0
     ).fit(X, y)

@@ -6,7 +6,9 @@ figure is of test rows that neither teacher nor student nor any choice has seen.
 ``--part "500 rows"`` is about the same tables with so many training rows, ``--part
 unseen`` about tables that were listed before anything was fitted on them; the guide
 says what was changed since for what they showed. ``--part fitted`` gives these to
-teachers first, which come fitted on the rows that the student is fitted on.
+teachers first, which come fitted on the rows that the student is fitted on. ``--part
+"other teachers"`` has teachers of other kinds, on every third table of both lists and
+the last.
 """
 
 import argparse
@@ -18,18 +20,25 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import norm
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.ensemble import (
+    BaggingClassifier,
     ExtraTreesClassifier,
     HistGradientBoostingClassifier,
     RandomForestClassifier,
     StackingClassifier,
+    VotingClassifier,
 )
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from benchmarks.datasets import load
@@ -48,6 +57,7 @@ UNSEEN = (
     "twonorm", "page_blocks", "chess", "splice", "segment", "storms", "surveys",
 )  # fmt: skip
 TEACHERS = ("boosting", "forest", "stack")
+OTHER_TEACHERS = ("svm", "neighbors", "nets", "bayes", "lightgbm", "voting")
 STUDENTS = ("net", "tree", "logistic")
 PAGE = Path(__file__).parents[1] / "docs" / "user_guide" / "recipe.rst"
 N_TRAIN, N_TEST = 4_000, 5_000
@@ -64,6 +74,7 @@ class Part(NamedTuple):
     begin: str
     end: str
     is_fitted: bool = False
+    teachers: tuple = TEACHERS
 
 
 #: By the setting that their lines carry.
@@ -73,6 +84,13 @@ PARTS = {
     "unseen": Part(UNSEEN, N_TRAIN, ".. unseen tables", ".. end of unseen tables"),
     "fitted": Part(
         UNSEEN, N_TRAIN, ".. fitted teachers", ".. end of fitted teachers", True
+    ),
+    "other teachers": Part(
+        TABLES[::3] + UNSEEN[::3] + UNSEEN[-1:],
+        N_TRAIN,
+        ".. other teachers",
+        ".. end of other teachers",
+        teachers=OTHER_TEACHERS,
     ),
 }
 
@@ -90,11 +108,35 @@ def make_teacher(name, X):
         return boosting
     if name == "forest":
         return _on_numbers(RandomForestClassifier(300, random_state=0), is_frame)
+    if name in OTHER_TEACHERS:
+        return _on_numbers(_other_teacher(name), is_frame)
     trees = _on_numbers(ExtraTreesClassifier(200, random_state=0), is_frame)
     linear = LogisticRegression(max_iter=1000)
     linear = _on_numbers(make_pipeline(StandardScaler(), linear), is_frame)
     members = [("trees", trees), ("boosting", boosting), ("linear", linear)]
     return StackingClassifier(members, LogisticRegression(max_iter=1000), cv=4)
+
+
+def _other_teacher(name):
+    """Teacher of another kind than forests, boosting and stacks of them, for arrays."""
+    if name == "bayes":
+        return GaussianNB()
+    if name == "lightgbm":
+        from lightgbm import LGBMClassifier
+
+        return LGBMClassifier(n_estimators=300, verbose=-1, n_jobs=1, random_state=0)
+    if name == "voting":
+        forest = ExtraTreesClassifier(200, random_state=0)
+        boosting = HistGradientBoostingClassifier(random_state=0)
+        return VotingClassifier([("a", forest), ("b", boosting)], voting="soft")
+    if name == "svm":
+        model = CalibratedClassifierCV(SVC(C=10.0), ensemble=False)
+    elif name == "neighbors":
+        model = KNeighborsClassifier(15, weights="distance")
+    else:
+        net = MLPClassifier((200,), max_iter=100, random_state=0)
+        model = BaggingClassifier(net, 5, random_state=0)
+    return make_pipeline(StandardScaler(), model)
 
 
 def _on_numbers(model, is_frame):
@@ -208,14 +250,15 @@ def _se(values):
 
 def units(seeds, folder, setting="default"):
     """All pairs; students of one teacher share its out-of-fold answers."""
-    tables, n_rows, *_, is_fitted = PARTS[setting]
+    part = PARTS[setting]
     for seed in range(seeds):
-        for table in tables:
-            for teacher in TEACHERS:
-                memory = f"{folder}/{table}-{teacher}-{seed}-{n_rows}.db"
+        for table in part.tables:
+            for teacher in part.teachers:
+                memory = f"{folder}/{table}-{teacher}-{seed}-{part.n_rows}.db"
                 for student in STUDENTS:
                     pair = table, teacher, student
-                    work = partial(measure, *pair, seed, n_rows, is_fitted, memory)
+                    how = part.n_rows, part.is_fitted, memory
+                    work = partial(measure, *pair, seed, *how)
                     yield Unit(*pair, setting, seed, work)
 
 
@@ -229,11 +272,11 @@ def report(setting="default"):
     lines = [line for line in lines if line["setting"] == setting]
     lines.sort(key=lambda line: (tables.index(line["table"]), line["seed"]))
     text = [
-        f"{'table':<11}{'teacher':<9}{'student':<9}{'teacher':>12}{'plain':>13}"
+        f"{'table':<11}{'teacher':<10}{'student':<9}{'teacher':>12}{'plain':>13}"
         f"{'distilled':>14}  {'ECE: t':>6} {'s':>5} {'z':>5}  chosen"
     ]
     text += [
-        f"{line['table']:<11}{line['teacher']:<9}{line['student']:<9}"
+        f"{line['table']:<11}{line['teacher']:<10}{line['student']:<9}"
         f"{shown(line['figures'])}"
         for line in lines
         if line["seed"] == 0

@@ -30,8 +30,7 @@ class Record:
 
         What is added later with the same settings takes the place of earlier scores.
         """
-        if settings is not None:
-            self._entries = [entry for entry in self._entries if entry[5] != settings]
+        new = []
         losses = np.mean([rows.losses(Q) for Q in answers], axis=0)
         scores = {"kl_to_teacher" if rows.codes is None else "log_loss": losses}
         if rows.codes is not None:
@@ -39,7 +38,10 @@ class Record:
             scores["accuracy"] = np.mean(right, axis=0)
         for metric, values in scores.items():
             mean, se = mean_and_se(values, rows.weight)
-            self._entries.append((model, metric, mean, se, len(rows), settings, note))
+            new.append((model, metric, mean, se, len(rows), settings, note))
+        at = [i for i, e in enumerate(self._entries) if settings and e[5] == settings]
+        where = slice(at[0], at[-1] + 1) if at else slice(len(self._entries), None)
+        self._entries[where] = new
 
     def has(self, settings):
         """Tell whether a student with these settings was tried."""

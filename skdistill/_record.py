@@ -1,5 +1,7 @@
 """Held-out scores of a fit, and what they say."""
 
+from itertools import chain
+
 import numpy as np
 
 from skdistill._training import PLAIN
@@ -23,29 +25,33 @@ class Record:
     )  # fmt: skip
 
     def __init__(self):
-        self._entries = []
+        self._entries = {}  # by settings; the teacher's by its name
 
     def add(self, model, rows, *answers, settings=None, note=""):
         """Score probabilities on rows, in the mean where there are several fits'.
 
         What is added later with the same settings takes the place of earlier scores.
         """
-        new = []
         losses = np.mean([rows.losses(Q) for Q in answers], axis=0)
         scores = {"kl_to_teacher" if rows.codes is None else "log_loss": losses}
         if rows.codes is not None:
             right = [Q.argmax(axis=1) == rows.codes for Q in answers]
             scores["accuracy"] = np.mean(right, axis=0)
-        for metric, values in scores.items():
-            mean, se = mean_and_se(values, rows.weight)
-            new.append((model, metric, mean, se, len(rows), settings, note))
-        at = [i for i, e in enumerate(self._entries) if settings and e[5] == settings]
-        where = slice(at[0], at[-1] + 1) if at else slice(len(self._entries), None)
-        self._entries[where] = new
+        self._entries[settings or model] = [
+            (
+                model,
+                metric,
+                *mean_and_se(values, rows.weight),
+                len(rows),
+                settings,
+                note,
+            )
+            for metric, values in scores.items()
+        ]
 
     def has(self, settings):
         """Tell whether a student with these settings was tried."""
-        return any(entry[5] == settings for entry in self._entries)
+        return settings in self._entries
 
     @staticmethod
     def _kind(name):
@@ -57,7 +63,8 @@ class Record:
     def as_dict(self, chosen):
         """Columns as arrays; entries of the chosen settings are marked."""
         table = []
-        for model, metric, score, se, n_rows, settings, note in self._entries:
+        entries = chain.from_iterable(self._entries.values())
+        for model, metric, score, se, n_rows, settings, note in entries:
             way = (np.nan, np.nan, "", "", np.nan)
             if settings is not None:
                 way = (

@@ -129,7 +129,7 @@ def concat_rows(X, *more):
     frames = [as_frame(part) for part in parts]
     if all(frame is not None for frame in frames):
         return _concat_frames(frames)
-    kinds = {_kind(part) for part in parts}
+    kinds = {kind_of(part) for part in parts}
     if len(kinds) > 1 and all(map(is_text, parts)):
         lists = [np.asarray(part, dtype=object).tolist() for part in parts]
         return [text for texts in lists for text in texts]
@@ -145,7 +145,8 @@ def concat_rows(X, *more):
     return np.concatenate([np.asarray(part) for part in parts])
 
 
-def _kind(X):
+def kind_of(X):
+    """Name what kind of rows X holds, for two tables to be stacked."""
     if as_frame(X) is not None:
         return "data frame"
     if sparse.issparse(X):

@@ -3,6 +3,7 @@
 import copy
 import io
 import pickle
+import signal
 import subprocess
 import sys
 import threading
@@ -779,3 +780,39 @@ def test_mlp_student_is_stored_by_skops_without_code(library):
     assert skops.io.get_untrusted_types(data=data) == own
     again = skops.io.loads(data, trusted=own)
     assert_array_equal(again.predict_proba(X), student.predict_proba(X))
+
+
+def test_ctrl_c_ends_the_fit_with_an_error(digits):
+    X, y = digits
+
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    net = quick(max_steps=100_000, early_stopping=False)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 1.0)
+        with pytest.raises(KeyboardInterrupt):
+            net.fit(X, y)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert not hasattr(net, "coefs_")
+
+
+def test_mlp_student_callback_may_end_training(digits):
+    class Enough(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            raise KeyboardInterrupt  # skorch's way
+
+    X, y = digits
+    net = quick(max_steps=5_000, callbacks=[Enough()]).fit(X, y)
+    assert net.n_steps_ < 5_000
+
+
+def test_mlp_student_warm_start_looks_at_what_matters(digits):
+    X, y = digits
+    warm = quick(max_steps=50, warm_start=True).fit(X, y)
+    warm.set_params(n_bins=8).fit(X, y)  # for piecewise inputs, which it has not
+    with pytest.raises(ValueError, match="max_categories must be those of the net"):
+        warm.set_params(max_categories=3).fit(X, y)

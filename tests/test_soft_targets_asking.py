@@ -13,9 +13,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.validation import _num_samples
 
 from skdistill.soft_targets import out_of_bag, out_of_fold, teacher_probabilities
+from skdistill.soft_targets._asking import _Relabelled
+from skdistill.transfer._splits import split_thresholds
 
 
 class Recorder(ClassifierMixin, BaseEstimator):
@@ -174,3 +177,10 @@ def test_out_of_fold_passes_rows_on_in_their_form(kind):
     splits = [(np.arange(4), np.arange(4, 8))]
     _, first = out_of_fold(Recorder(), X, y, classes=np.arange(2), splits=splits)
     assert type(first.X_) is type(X)
+
+
+def test_thresholds_of_a_teacher_that_speaks_of_codes():
+    X = np.random.default_rng(0).normal(size=(200, 2))
+    tree = DecisionTreeClassifier(max_depth=2).fit(X, X[:, 0] > 0)
+    found = split_thresholds(_Relabelled(tree, np.array([0, 2])))
+    assert found.keys() == split_thresholds(tree).keys() and found

@@ -97,3 +97,13 @@ def test_calibrate_finds_a_curve_that_no_temperature_follows():
     assert off.mean() < 0.03
     assert calibration.losses["isotonic"] < calibration.losses["vector"]
     assert np.isfinite(logit(calibration(column([0.0, 1.0])))).all()
+
+
+def test_no_zeros_among_very_many_sure_rows():
+    rng = np.random.default_rng(0)
+    p = rng.random(300_000)
+    p[:135_000], p[135_000:270_000] = 1.0, 1.0 - 1e-12
+    codes = (rng.random(len(p)) < p).astype(int)
+    P = np.column_stack([1 - p, p])
+    Q = calibrate(P, codes, method="isotonic")(P)
+    assert Q.min() > 0 and np.isfinite(Q).all()

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from sklearn.metrics import pairwise_distances
 
 from skdistill.transfer import _neighbours
@@ -74,3 +75,13 @@ def test_nearest_stays_within_blocks(n_points, block_size):
 
 def test_nearest_finds_nobody_for_one_point():
     assert nearest(np.zeros((1, 3), dtype=np.float32), 8, 100).shape == (1, 0)
+
+
+def test_more_neighbours_than_a_tile_has_points():
+    points = np.random.default_rng(0).normal(size=(2500, 8)).astype(np.float32)
+    found = nearest(points, 2100, 10_000)
+    D = pairwise_distances(points[:3].astype(np.float64), points.astype(np.float64))
+    for i in range(3):
+        assert i not in found[i]
+        farthest = np.sort(np.delete(D[i], i))[2099]
+        assert_allclose(D[i, found[i]].max(), farthest, rtol=1e-5)

@@ -235,3 +235,22 @@ def test_split_thresholds_look_through_frozen_and_cached_models(data, tmp_path):
 @pytest.mark.parametrize("model", [None, "tree", 3, object(), TREE.__class__()])
 def test_split_thresholds_of_other_things_are_none(model):
     assert split_thresholds(model) == {}
+
+
+@pytest.mark.parametrize("kind", ["vote", "stack"])
+def test_thresholds_of_several_pipelines_are_in_units_of_the_rows(data, kind):
+    X, y = data
+    members = [
+        (name, make_pipeline(StandardScaler(), RandomForestClassifier(3, max_depth=3)))
+        for name in "ab"
+    ]
+    if kind == "vote":
+        model = VotingClassifier(members, voting="soft").fit(X, y)
+    else:
+        model = StackingClassifier(members, LogisticRegression()).fit(X, y)
+    cuts = split_thresholds(model)
+    assert cuts
+    for j, own in cuts.items():
+        assert X[:, j].min() <= own.min() and own.max() <= X[:, j].max()
+    if kind == "vote":
+        assert_jumps_at_thresholds(model, X[:50])

@@ -136,11 +136,11 @@ class _Relabelled:
     """Fitted classifier of codes that answers by labels."""
 
     def __init__(self, fitted, classes):
-        self.fitted, self.classes_ = fitted, classes
+        self.estimator_, self.classes_ = fitted, classes
 
     def predict_proba(self, X):
         """Probabilities of the labels."""
-        return self.fitted.predict_proba(X)
+        return self.estimator_.predict_proba(X)
 
 
 def fit_on_part(teacher, X, y, **params):

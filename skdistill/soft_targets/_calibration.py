@@ -12,7 +12,7 @@ from skdistill.soft_targets._arithmetic import (
 )
 from skdistill.soft_targets._checks import check_labelled
 from skdistill.soft_targets._isotonic import fit_curves, follow_curves
-from skdistill.soft_targets._temperature import fit_power, probability_floor
+from skdistill.soft_targets._temperature import probability_floor, temperature_of
 from skdistill.soft_targets._vector import fit_vectors, scale_by_vectors
 
 #: Methods from the simplest to the richest.
@@ -187,7 +187,7 @@ def _cross_validate(P, codes, weight, eps, methods, n_splits):
     for fold in range(min(n_splits, len(codes)) if len(codes) > 1 else 0):
         test = fold_of_row == fold
         part = P[~test], codes[~test], None if weight is None else weight[~test], eps
-        temperature = _fit_temperature(*part)
+        temperature = temperature_of(*part)
         for name in methods:
             fitted = _fit(name, *part, temperature=temperature)
             losses[name][test] = log_loss_rows(fitted(P[test]), codes[test])
@@ -203,17 +203,13 @@ def _folds(codes, n_splits):
     return fold_of_row
 
 
-def _fit_temperature(P, codes, weight, eps):
-    return 1.0 / fit_power(log_ratios(P, eps), codes, weight)
-
-
 def _fit(method, P, codes, weight, eps, *, temperature=None, losses=None):
     """Fit one method to all rows given."""
     parts = {"eps": eps, "losses": losses or {}}
     if method == "none":
         return Calibration(**parts)
     if temperature is None:
-        temperature = _fit_temperature(P, codes, weight, eps)
+        temperature = temperature_of(P, codes, weight, eps)
     parts["temperature"] = temperature
     if method == "vector":
         logs = np.log(np.maximum(P, eps))

@@ -88,7 +88,7 @@ def _fit_curve(z, is_class, weight):
     height = (mass * height + PRIOR_ROWS * expit(centre)) / (mass + PRIOR_ROWS)
     # small steps are drawn further than large ones: they may not rise any more
     centre, height, _ = _steps(centre, height, mass)
-    return np.stack([centre, logit(height)])
+    return np.stack([centre, logit(np.clip(height, TINY, 1 - TINY))])
 
 
 def _steps(x, y, mass):

@@ -50,10 +50,11 @@ def fit_temperature(P, codes, *, sample_weight=None, eps=1e-12):
     Guo et al., "On calibration of modern neural networks", ICML 2017.
     """
     P, codes, sample_weight = check_labelled(P, codes, sample_weight)
-    return _temperature_of(P, codes, sample_weight, eps)
+    return temperature_of(P, codes, sample_weight, eps)
 
 
-def _temperature_of(P, codes, weight, eps=1e-12):
+def temperature_of(P, codes, weight, eps=1e-12):
+    """Return the temperature for rows that were checked."""
     return 1.0 / fit_power(log_ratios(P, eps), codes, weight)
 
 
@@ -110,7 +111,7 @@ def halves_temperature(P, codes, *, sample_weight=None):
     return modest_temperature(P, codes, sample_weight), tempered
 
 
-def fit_power(logits, codes, weight, start=1.0, own=None):
+def fit_power(logits, codes, weight, own=None):
     """Inverse temperature of lowest log-loss, by Newton's method within a bracket.
 
     The loss, log sum_k exp(beta z_k) - beta z_y, is convex in beta: its slope is the
@@ -119,7 +120,7 @@ def fit_power(logits, codes, weight, start=1.0, own=None):
     """
     if own is None:
         own = logits[np.arange(len(codes)), codes]
-    (low, high), beta = POWER_BOUNDS, start
+    (low, high), beta = POWER_BOUNDS, 1.0
     for _ in range(100):
         Q = power(logits, beta)
         Q *= logits

@@ -420,9 +420,8 @@ class _Problem:
 
     def _parts(self, u):
         split = self.X.shape[1] * self.n_logits
-        return u[:split].reshape(-1, self.n_logits), u[
-            split:
-        ] if self.fit_intercept else 0
+        U = u[:split].reshape(-1, self.n_logits)
+        return U, (u[split:] if self.fit_intercept else 0)
 
     def original(self, u):
         """Weights and intercept of the columns as they came."""

@@ -315,13 +315,12 @@ class MLPStudent(NetStudent):
 
     def _fit_encoder(self, X, weight):
         if self._is_warm():
-            new, kept = self._new_encoder(), self.encoder_
-            if (new.scaling, new.n_bins) != (kept.scaling, kept.n_bins):
+            new, kept = _encoding_of(self._new_encoder()), _encoding_of(self.encoder_)
+            if new != kept:
                 raise ValueError(
-                    "encoding and n_bins must be those of the net that training goes "
-                    f"on from, {kept.scaling!r} and {kept.n_bins!r}, got "
-                    f"{new.scaling!r} and {new.n_bins!r}. Fit with warm_start=False "
-                    "to begin again."
+                    "encoding, n_bins and max_categories must be those of the net that "
+                    f"training goes on from, {kept!r}, got {new!r}. Fit with "
+                    "warm_start=False to begin again."
                 )
         return self.encoder_ if self._is_warm() else super()._fit_encoder(X, weight)
 
@@ -431,3 +430,9 @@ class MLPStudent(NetStudent):
 
     def _logits(self, X):
         return run_layers(X, self.coefs_, self.intercepts_, self.activation)
+
+
+def _encoding_of(encoder):
+    """What decides how an encoder turns rows into inputs."""
+    n_bins = encoder.n_bins if encoder.scaling == "piecewise" else None
+    return encoder.scaling, n_bins, encoder.max_categories

@@ -77,7 +77,7 @@ class DenseNet(torch.nn.Module):
         for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
             X = torch.addmm(bias, X, weight)
             if layer < len(weights) - 1:
-                X = _activate(X, self.activation)
+                X = _activate_(X, self.activation)
         return X * self.scale
 
     def layers(self, weight, bias):
@@ -167,14 +167,6 @@ def _flat(arrays, dtype):
     return torch.as_tensor(np.concatenate([a.ravel() for a in arrays]), dtype=dtype)
 
 
-def _activate(X, activation):
-    if activation == "relu":
-        return torch.relu(X)
-    if activation == "tanh":
-        return torch.tanh(X)
-    return torch.sigmoid(X) if activation == "logistic" else X
-
-
 def _activate_(X, activation):
     if activation == "relu":
         return X.relu_()
@@ -192,6 +184,19 @@ def _times_slope(delta, output, activation):
     if activation == "logistic":
         return torch.ops.aten.sigmoid_backward(delta, output)
     return delta
+
+
+class Interrupted(BaseException):
+    """Ctrl-C while training: skorch takes a KeyboardInterrupt for the end of it."""
+
+
+@contextmanager
+def _interruptible():
+    """Tell Ctrl-C from what callbacks raise to end training."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Interrupted from error
 
 
 # -- net -------------------------------------------------------------------------------
@@ -287,6 +292,13 @@ class StudentNet(NeuralNet):
     def _vectors(self):
         return [self.module_.weight, self.module_.bias]
 
+    def partial_fit(self, X, y=None, classes=None, **fit_params):
+        """Train; unlike with skorch's own, Ctrl-C is an error, not the end of it."""
+        try:
+            return super().partial_fit(X, y, classes=classes, **fit_params)
+        except Interrupted as error:
+            raise KeyboardInterrupt from error
+
     def fit_loop(self, X, y=None, epochs=None, **kwargs):
         """Train until the plan's last step or until patience ends."""
         super().fit_loop(X, y, epochs=epochs, **kwargs)
@@ -305,7 +317,7 @@ class StudentNet(NeuralNet):
         if iterator is None:
             return
         if not training:
-            with self._averaged():
+            with self._averaged(), _interruptible():
                 loss = self._mean_loss(iterator)
             self.history.record("valid_loss", loss)
             self.history.record("valid_loss_best", loss < self.best_loss_)
@@ -322,9 +334,10 @@ class StudentNet(NeuralNet):
         else:
             # Summed where it lies: reading each loss would wait for each step.
             total, count = 0.0, 0
-            for batch in iterator:
-                total = total + step_fn(batch, **fit_params)["loss"]
-                count += 1
+            with _interruptible():
+                for batch in iterator:
+                    total = total + step_fn(batch, **fit_params)["loss"]
+                    count += 1
             loss = float(total) / count
         self.history.record("train_loss", loss)
         self.history.record("step", self.n_steps_)
@@ -365,9 +378,11 @@ class StudentNet(NeuralNet):
         last = [v.clone() for v in vectors]
         for vector, average in zip(vectors, self._average, strict=True):
             vector.copy_(average)
-        yield
-        for vector, saved in zip(vectors, last, strict=True):
-            vector.copy_(saved)
+        try:
+            yield
+        finally:
+            for vector, saved in zip(vectors, last, strict=True):
+                vector.copy_(saved)
 
     @torch.no_grad()
     def _mean_loss(self, iterator):

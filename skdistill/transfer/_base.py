@@ -1,5 +1,7 @@
 """What samplers of tables share: known rows, and drawing until a row is new."""
 
+from numbers import Integral
+
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
@@ -82,6 +84,10 @@ class TableSampler(BaseEstimator):
             Rows of the kind that `fit` was given, none of which it was given.
         """
         check_is_fitted(self, "n_rows_")
+        if not isinstance(n_samples, Integral) or n_samples < 0:
+            raise ValueError(
+                f"n_samples must be a whole number of at least 0, got {n_samples!r}."
+            )
         rng = check_random_state(random_state)
         rows = np.resize(rng.permutation(self.n_rows_), n_samples)
         new = np.empty((n_samples, self._table.values.shape[1]))

@@ -62,10 +62,12 @@ def _by_brute_force(points, width):
     # |a - b|^2 / 2 as one matrix product
     queries, others = np.hstack([points, half, ones]), np.hstack([-points, ones, half])
     # Written over for each tile: fresh pages would cost half as much as the product.
-    apart = np.empty(N_QUERIES * N_OTHERS, dtype=np.float32)
-    is_below = np.empty(N_QUERIES * N_OTHERS, dtype=bool)
-    neighbours = np.empty((len(points), width), dtype=np.intp)
     n_candidates = min(width + N_SPARE, len(points) - 1)
+    # a tile holds the queries, and as many others as are asked for
+    n_others = max(N_OTHERS, -(-(n_candidates + 1) // N_QUERIES) * N_QUERIES)
+    apart = np.empty(N_QUERIES * n_others, dtype=np.float32)
+    is_below = np.empty(N_QUERIES * n_others, dtype=bool)
+    neighbours = np.empty((len(points), width), dtype=np.intp)
     for start in range(0, len(points), N_QUERIES):
         some = slice(start, start + N_QUERIES)
         near = _candidates(queries[some], others, start, n_candidates, apart, is_below)
@@ -81,15 +83,15 @@ def _candidates(queries, others, start, width, apart, is_below):
 
     `apart` and `is_below` are room for the distances to a tile of others.
     """
-    at = np.arange(len(queries))
+    at, n_others = np.arange(len(queries)), len(apart) // N_QUERIES
 
     def to_tile(low, high, out):
         return out[: len(queries) * (high - low)].reshape(len(queries), high - low)
 
     # The tile that holds the queries comes first: rows are in random order, so that
     # equally near ones are not the same few for all.
-    own = max(0, min(start // N_OTHERS * N_OTHERS, len(others) - N_OTHERS))
-    end = min(own + N_OTHERS, len(others))
+    own = max(0, min(start // n_others * n_others, len(others) - n_others))
+    end = min(own + n_others, len(others))
     D = np.matmul(queries, others[own:end].T, out=to_tile(own, end, apart))
     D[at, start - own + at] = np.inf
     first = np.argpartition(D, width - 1, axis=1)[:, :width]
@@ -97,8 +99,8 @@ def _candidates(queries, others, start, width, apart, is_below):
     bound = least.max(axis=1, keepdims=True)
     found = [(np.repeat(at, width), own + first.ravel(), least.ravel())]
     n_found = 0
-    for low in (*range(0, own, N_OTHERS), *range(end, len(others), N_OTHERS)):
-        high = min(low + N_OTHERS, own if low < own else len(others))
+    for low in (*range(0, own, n_others), *range(end, len(others), n_others)):
+        high = min(low + n_others, own if low < own else len(others))
         D = np.matmul(queries, others[low:high].T, out=to_tile(low, high, apart))
         # strictly: of many equal distances none is better than those there are
         hits = np.flatnonzero(np.less(D, bound, out=to_tile(low, high, is_below)))

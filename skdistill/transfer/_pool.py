@@ -5,7 +5,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from skdistill._compat import num_samples, safe_indexing
-from skdistill._frames import as_frame, shown
+from skdistill._frames import as_frame, is_text, kind_of, shown
 
 
 class UnlabelledPool(BaseEstimator):
@@ -106,7 +106,10 @@ def check_pool(X, pool):
             "are no unlabelled rows."
         )
     frame, own = as_frame(pool), as_frame(X)
-    if (frame is None) != (own is None):
+    same = kind_of(pool) == kind_of(X) or (is_text(pool) and is_text(X))
+    if same and own is not None:
+        same = frame.implementation == own.implementation
+    if not same:
         raise ValueError(
             f"X_transfer must be of the same kind as X ({type(X).__name__}), got "
             f"{type(pool).__name__}. Convert one of them."

@@ -78,7 +78,8 @@ def _collect(model, emit):
         emit(cuts)
         return
     if isinstance(model, list | tuple | np.ndarray):
-        for part in np.ravel(np.asarray(model, dtype=object)):
+        # an array may have two axes; what a list holds may look like a list itself
+        for part in model.ravel() if isinstance(model, np.ndarray) else model:
             _collect(part, emit)
         return
     for read in (_tree, histogram_splits, _lightgbm, _xgboost, _catboost):

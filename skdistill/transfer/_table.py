@@ -50,11 +50,16 @@ class Table:
             _check_array(X)
             self._levels = [None] * X.shape[1]
             # what new cells are rounded to before they are compared with given ones
-            self._rounded = {X.dtype: slice(None)} if X.dtype.kind == "f" else {}
+            is_float = np.full(X.shape[1], X.dtype.kind == "f")
+            self._rounded = {X.dtype: slice(None)} if is_float.any() else {}
         else:
             self._levels = [_levels(series) for series in frame.iter_columns()]
-            single = [series.dtype == nw.Float32 for series in frame.iter_columns()]
-            self._rounded = {np.dtype(np.float32): np.flatnonzero(single)}
+            kinds = [_float_type(series) for series in frame.iter_columns()]
+            is_float = np.array([kind is not None for kind in kinds], dtype=bool)
+            self._rounded = {
+                kind: np.flatnonzero([other == kind for other in kinds])
+                for kind in set(kinds) - {None}
+            }
         self.values = self.encode(X)
         if np.isinf(self.values).any():
             raise ValueError(
@@ -67,7 +72,7 @@ class Table:
             seen = unique(self.values[:, j])
             if len(seen) <= 2 or (levels is not None and not levels.ordered):
                 self.nominal[j] = True
-            elif np.array_equal(seen, np.rint(seen)):
+            elif not is_float[j] or np.array_equal(seen, np.rint(seen)):
                 self.observed[j] = seen
 
     def __len__(self):
@@ -121,8 +126,11 @@ class Table:
             Positions of those.
         """
         frame = as_frame(self._X)
-        if frame is None:
+        if frame is None and self._X.dtype.kind == "f":
             return rows.astype(self._X.dtype)
+        if frame is None:
+            columns = zip(self._X.T, self.values.T, rows.T, strict=True)
+            return np.column_stack([_observed(*three) for three in columns])
         new = nw.maybe_reset_index(frame[start])
         columns = zip(new.iter_columns(), frame.iter_columns(), strict=True)
         new = new.with_columns(
@@ -280,11 +288,21 @@ def _with_values(start, original, codes, new):
     new : ndarray of shape (n_new,)
         New values as numbers.
     """
-    if original.dtype.is_float():
+    kind = _float_type(original)
+    if kind is not None:
         given = np.flatnonzero(~np.isnan(new))
-        single = original.dtype == nw.Float32
-        cells = new[given].astype(np.float32 if single else np.float64)
-        return start.scatter(given, cells)
-    # Observed values only: taken from a row that has them. NaN stands last in both.
-    seen, first = np.unique(codes, return_index=True)
-    return nw.maybe_reset_index(original[first[np.searchsorted(seen, new)]])
+        return start.scatter(given, new[given].astype(kind))
+    return nw.maybe_reset_index(_observed(original, codes, new))
+
+
+def _observed(column, codes, new):
+    """Cells of a column whose codes are the new ones: each from a row that has it."""
+    seen, first = np.unique(codes, return_index=True)  # NaN stands last in both
+    return column[first[np.searchsorted(seen, new)]]
+
+
+def _float_type(series):
+    """NumPy's type of a column of floats, None where it holds anything else."""
+    if not series.dtype.is_float():
+        return None
+    return np.dtype(str(series.dtype).lower())

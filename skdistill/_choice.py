@@ -14,6 +14,7 @@ from sklearn.model_selection import GroupShuffleSplit, StratifiedShuffleSplit
 
 from skdistill._race import Choice, Race
 from skdistill._record import Record
+from skdistill._teaching import NoShadowError
 from skdistill._training import PLAIN, Settings
 
 #: Share of the rows held out for the choice, and the fewest that can decide anything.
@@ -21,7 +22,10 @@ HELD_OUT, MIN_HELD_OUT = 0.2, 50
 #: With fewer held-out rows the best of many owes part of its lead to chance, and has to
 #: beat the plain student on other rows again.
 FEW_HELD_OUT = 500
-#: Fits that this takes at most: two plain students and the best.
+#: A fold of the teacher serves as held-out part where more than this share of all rows
+#: is left to learn from, with answers: not the first of a TimeSeriesSplit, nor of two.
+MIN_LEFT = 0.5
+#: Fits that a second meeting takes at most: two plain students and the best.
 N_AGAIN = 3
 #: Weights of the soft targets that are tried, the first with whatever else is tried. It
 #: is also the one used where there are too few rows for a choice.
@@ -42,6 +46,8 @@ def held_out_split(rows, seed, known=()):
     if n_test < MIN_HELD_OUT:
         return np.arange(n), np.arange(0)
     if rows.groups is not None:
+        if len(np.unique(np.asarray(rows.groups))) < 2:
+            return np.arange(n), np.arange(0)
         split = GroupShuffleSplit(1, test_size=HELD_OUT, random_state=seed)
         return next(split.split(np.zeros(n), groups=rows.groups))
     usual = np.setdiff1d(np.arange(n), known)
@@ -241,12 +247,12 @@ def decide(
     -------
     choice : Choice
     """
+    if int(HELD_OUT * len(rows)) < MIN_HELD_OUT:
+        return Choice(search.fallback)
     if search.n_fits == 1:
-        few = int(HELD_OUT * len(rows)) < MIN_HELD_OUT
-        return Choice(search.fallback if few else search.start[0])
-    split = None
-    if own is not None and own.splits is not None and rows.at is None:
-        split = own.splits[0]
+        return Choice(search.start[0])
+    folds = _own_folds(rows, own)
+    split = folds[0] if folds else None
     if split is None or not can_decide(rows, split):
         split = held_out_split(rows, trainer.seed)
     if not can_decide(rows, split):
@@ -269,17 +275,32 @@ def decide(
         if len(split[1]) >= FEW_HELD_OUT:
             beats = race.beats_again(choice.best)
         else:
-            other, beats = _other_split(rows, own, split, trainer.seed + 1), True
-            if can_decide(rows, other):
+            other = _other_split(rows, folds, split, trainer.seed + 1)
+            try:
                 again = start(other, record=Record(), step=step)
-                beats = not again.train.has_two_labels() or again.meet_again(choice)
+            except NoShadowError:  # nobody can say
+                again = None
+            beats = (
+                again is None
+                or not can_decide(rows, other)
+                or not again.train.has_two_labels()
+                or again.meet_again(choice, race)
+            )
         return choice if beats else Choice(PLAIN)
 
 
-def _other_split(rows, own, split, seed):
+def _own_folds(rows, own):
+    """Folds of the teacher that a student can learn from, and be compared on."""
+    if own is None or own.splits is None or rows.at is not None:
+        return []
+    answered = rows.answered
+    fewest = MIN_LEFT * len(rows)
+    return [fold for fold in own.splits if answered[fold[0]].sum() > fewest]
+
+
+def _other_split(rows, folds, split, seed):
     """Split with another test part: the second fold, where `split` is the first."""
-    folds = (own and own.splits) or [None]
-    if split is folds[0] and len(folds) > 1:
+    if len(folds) > 1 and split is folds[0]:
         return folds[1]
     return held_out_split(rows, seed, split[1])
 
@@ -295,7 +316,7 @@ def _race_on(
         with trainer.costs.clock("teacher fits"):
             teacher, P = own.without(*where)
             learnt = learnt.with_targets(P)
-            if calibration.kept and own.labels_unseen:
+            if calibration.kept and own.labels_unseen and len(learnt.only_answered()):
                 # by the same method, without the held-out labels
                 calibration = learnt.fit_calibration(calibration.method)
         learnt = learnt.calibrated(calibration)

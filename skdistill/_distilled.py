@@ -167,8 +167,7 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
     summary_ : dict of ndarrays
         Held-out scores of teacher, plain student and distilled students, one entry a
         score, and which settings were chosen. Made for ``pandas.DataFrame(summary_)``.
-        Scores are in nats except accuracy; probabilities of students below half of one
-        in the number of their training rows count as that.
+        Scores are in nats except accuracy.
 
     alpha_, temperature_, transfer_ : float, float, str
         What `alpha`, `temperature` and `transfer` came to.
@@ -211,15 +210,16 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
     **Cost.** With everything on "auto", an unfitted teacher is fitted 1 + 5 times for
     its targets and 4 times more for a choice by rows of which it knows nothing (twice
     in all if it has out-of-bag probabilities). It labels ten new rows for each training
-    row (five for trees) twice for the choice, and once for the student, thirty if that
-    is an MLPStudent. On 80 % of the rows, up to 9 MLPStudents or 8 others are fitted
-    (2 with low effort; 17 and 8 with high), with steps in proportion to the plain
-    one's, and on all rows the winner and the plain students. Below 2,500 rows a winner
-    that learns from the teacher meets the plain student on a second split: up to 5 more
-    fits of the teacher and 3 of students. Of a fitted teacher a clone is fitted once
-    (below 2,500 rows up to twice), unless it is frozen, its clones cannot be fitted on
-    `X` and `y` alone, or `effort` is "low". With `alpha`, `temperature` and `transfer`
-    fixed there is one fit of the student, and none of the teacher beyond its targets.
+    row (five for trees; for nets 20,000 at least) twice for the choice, and once for
+    the student, thirty if that is an MLPStudent. On 80 % of the rows, up to 9
+    MLPStudents or 8 others are fitted (2 with low effort; 17 and 8 with high), with
+    steps in proportion to the plain one's, and on all rows the winner and the plain
+    students. Below 2,500 rows a winner that learns from the teacher meets the plain
+    student on a second split: up to 5 more fits of the teacher and 3 of students. Of a
+    fitted teacher a clone is fitted once (below 2,500 rows up to twice), unless it is
+    frozen, its clones cannot be fitted on `X` and `y` alone, or `effort` is "low". With
+    `alpha`, `temperature` and `transfer` fixed there is one fit of the student, and
+    none of the teacher beyond its targets.
     `fit_seconds_` says where the time went.
 
     Choices are made where at least 250 rows are given; with fewer, alpha is .5
@@ -365,8 +365,9 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         groups = routed.splitter.split.get("groups")
         check_consistent_length(X, groups)
         given = _input.teacher_labels(self._teacher, classes) if use_as_it_is else None
+        known = given if use_as_it_is else _input.labels_of_members(self._teacher, y)
         self.classes_, columns = _labelling.resolve_classes(
-            given, classes, y, soft_targets
+            known, classes, y, soft_targets
         )
         codes = None if y is None else _labelling.encode(y, self.classes_)
         seed = check_random_state(self.random_state).randint(2**30)
@@ -387,18 +388,23 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
             with costs.clock("teacher fits"):
                 own = self._cross_fit(X, y, codes, routed, seed, progress)
             P = own.P
+            self.n_unanswered_rows_ += own.n_unanswered
             _input.warn_once(self, "folds", _input.failed_text(own))
         else:
+            if soft_targets is None:
+                text = _labelling.other_columns(self._teacher, X)
+                _input.warn_once(self, "columns", text)
+            soft_targets = _labelling.in_order(soft_targets, columns)
             with costs.clock("teacher answers"):
                 P = self._targets_of_others(X, soft_targets, given, columns, progress)
         rows = Rows(X, codes, P, weight, groups)
-        _input.check_answers(len(rows.only_answered()), len(rows), self._teacher)
         rows = rows.teaching()
+        _input.check_answers(len(rows.only_answered()), len(rows), self._teacher)
 
         def ask(teacher, X):
-            labels = given if teacher is self._teacher else None
+            is_named = teacher is not self._teacher and hasattr(teacher, "classes_")
             with costs.clock("teacher answers"):
-                return self._ask(teacher, X, labels)
+                return self._ask(teacher, X, None if is_named else given)
 
         # Whether it may have seen the labels, and what it says where it has not.
         transfer = None if is_given else self.transfer
@@ -415,8 +421,7 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
                 )  # fmt: skip
             look = look_for_memory(rows, shadow, held_out_split(rows, seed))
             own, rows = look.shadow, look.rows
-            text = _input.leak_text(soft_targets, look)
-            _input.warn_once(self, "leak", text)
+            _input.warn_once(self, "leak", _input.leak_text(soft_targets, look))
 
         # Probabilities that fit the labels, before anybody learns from them.
         self.calibration_, n_honest = Calibration(), len(look.honest.only_answered())
@@ -457,7 +462,9 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
             progress=progress,
         )  # fmt: skip
         self._take_over(fitted, choice, record)
-        unanswered = _input.unanswered_text(self.n_unanswered_rows_, self._teacher)
+        unanswered = _input.unanswered_text(
+            self.n_unanswered_rows_, self._teacher, has_folds=not use_as_it_is
+        )
         _input.warn_once(self, "unanswered", unanswered)
         progress.end()
         return self
@@ -508,7 +515,6 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
             )  # fmt: skip
             self.n_unanswered_rows_ += _input.n_unanswered(P)
             return align_columns(P, columns, self.classes_)
-        _input.warn_once(self, "columns", _labelling.other_columns(self._teacher, X))
         with progress.task("label rows") as step:
             P = self._ask(self._teacher, X, teacher_classes)
             step()

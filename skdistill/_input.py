@@ -106,6 +106,16 @@ def teacher_labels(teacher, classes):
     return np.asarray(labels)
 
 
+def labels_of_members(teacher, y):
+    """Labels of an unfitted average whose fitted members know more than `y` has."""
+    from skdistill.teachers import AveragedTeacher
+
+    if not isinstance(teacher, AveragedTeacher):
+        return None
+    known = [m.classes_ for m in teacher.teachers if is_fitted(m)]
+    return np.unique(np.concatenate([np.unique(y), *known])) if known else None
+
+
 def route_by_name(teacher, sample_weight, params):
     """Deal out fit parameters where metadata routing is off.
 
@@ -169,6 +179,11 @@ def resolve_samplers(transfer, X_transfer, X, student, *, can_ask):
     is_given : bool
         Whether the user asked for these rows.
     """
+    if isinstance(transfer, type):
+        raise TypeError(
+            f"transfer must be a sampler, got the class {transfer.__name__}. Pass an "
+            f"instance: {transfer.__name__}()."
+        )
     is_given = not isinstance(transfer, str | None)
     if X_transfer is not None:
         if is_given:
@@ -180,6 +195,9 @@ def resolve_samplers(transfer, X_transfer, X, student, *, can_ask):
         transfer = X_transfer if is_pool else UnlabelledPool(X_transfer)
         is_given = True
     if isinstance(transfer, UnlabelledPool):
+        (pool,) = indexable(transfer.X)  # rows of some sparse kinds cannot be taken
+        if pool is not transfer.X:
+            transfer = UnlabelledPool(pool)
         check_pool(X, transfer.X)
     if not can_ask and is_given:
         raise ValueError(
@@ -215,12 +233,13 @@ def silent_on_unanswered_rows():
         yield
 
 
-def unanswered_text(n_rows, teacher):
+def unanswered_text(n_rows, teacher, has_folds):
     """Text of the warning on rows without an answer, empty where there are none."""
     if n_rows == 0:
         return ""
+    how = "NaN, or in no test part of cv" if has_folds else "NaN"
     return (
-        f"The teacher left {n_rows} rows without an answer (NaN)"
+        f"The teacher left {n_rows} rows without an answer ({how})"
         f"{_why_unanswered(teacher)}. Training rows among them teach by their labels "
         "alone, rows without labels are left out."
     )
@@ -271,11 +290,9 @@ def other_pool(estimator, X, samplers):
 
 def warn_once(estimator, kind, text):
     """Warn, if there is something to say: in a search once, not in each fold."""
-    token = getattr(estimator, "_clone_token", None)
-    if not text or (estimator._is_clone and (token, kind) in _GIVEN):
-        return
-    _GIVEN.add((token, kind))
-    warnings.warn(text, UserWarning, stacklevel=5)
+    if text and _is_first_look(estimator, kind):
+        # of `fit`, of what wraps it, and of its caller
+        warnings.warn(text, UserWarning, stacklevel=4)
 
 
 def failed_text(own):

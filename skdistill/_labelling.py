@@ -17,7 +17,7 @@ from sklearn.model_selection import (
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from skdistill._compat import get_feature_names, num_features, num_samples
-from skdistill._frames import shown
+from skdistill._frames import as_frame, shown
 
 #: Folds of the out-of-fold labelling with cv="auto".
 N_FOLDS = 5
@@ -136,7 +136,7 @@ def fit_parameters(teacher, sample_weight, params):
         "weights are used for calibration, choices and the student only. Use a teacher "
         "that takes weights, or one that is fitted already.",
         UserWarning,
-        stacklevel=3,
+        stacklevel=6,
     )
     return dict(params)
 
@@ -295,6 +295,14 @@ def resolve_classes(teacher_classes, classes, y, soft_targets):
     return np.unique(columns), columns
 
 
+def in_order(soft_targets, columns):
+    """Put the columns of a data frame that are named by the classes in their order."""
+    frame, labels = as_frame(soft_targets), np.asarray(columns).tolist()
+    if frame is None or frame.columns == labels or set(frame.columns) != set(labels):
+        return soft_targets
+    return frame[:, [frame.columns.index(label) for label in labels]].to_native()
+
+
 def _classes_from_labels(y, soft_targets):
     if soft_targets is None:
         return np.unique(y)
@@ -344,7 +352,8 @@ def make_splits(cv, X, y, codes, *, split_params, seed):
     splits : list of (train, test) index arrays
     """
     if not isinstance(cv, str):
-        return list(check_cv(cv, y, classifier=True).split(X, y, **split_params))
+        folds = check_cv(cv, y, classifier=True).split(X, y, **split_params)
+        return [(np.asarray(train), np.asarray(test)) for train, test in folds]
     n_rows, most = num_samples(X), int(np.bincount(codes).max())
     groups = split_params.get("groups")
     n_folds = N_FOLDS

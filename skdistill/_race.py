@@ -14,6 +14,9 @@ from skdistill.students import MLPStudent, last_step
 
 #: A lead of so many standard errors owes nothing to bad luck of the plain net.
 CLEAR = 3.0
+#: On two splits together the best of many has to lead by so many, for on the first it
+#: owes part of its lead to the choice.
+TOGETHER = 1.5
 
 
 @dataclass(frozen=True)
@@ -124,13 +127,18 @@ class Race:
         )
         return Choice(best, seats, self.finishes.get(best, Finish()))
 
-    def meet_again(self, choice):
+    def meet_again(self, choice, first):
         """Tell whether what was chosen on other rows beats the plain student here too.
+
+        It may also be less far ahead here, if it is far enough on both in the mean.
 
         Parameters
         ----------
         choice : Choice
-            Of a race on the same rows, split in another way.
+            Of the first race.
+
+        first : Race
+            On the same rows, split in another way.
 
         Returns
         -------
@@ -143,7 +151,11 @@ class Race:
         )
         if choice.best not in self.losses:
             self.attempt(choice.best, FINAL_ROUND)
-        return choice.best in self.losses and self.beats(choice.best, PLAIN)
+        if choice.best not in self.losses:
+            return False
+        return self.beats(choice.best, PLAIN) or self.beats(
+            choice.best, PLAIN, first, by=TOGETHER
+        )
 
     def beats_again(self, best):
         """Tell whether settings that are not far ahead beat two plain nets, on average.
@@ -161,7 +173,7 @@ class Race:
         beats : bool
         """
         is_lucky = isinstance(last_step(self.trainer.make_student()), MLPStudent)
-        if not is_lucky or self._lead(self.losses, best, PLAIN) >= CLEAR:
+        if not is_lucky or self._lead("losses", best, PLAIN) >= CLEAR:
             return True
         first, _ = self.plain[PLAIN]
         other, _ = self.trainer.fit(
@@ -238,21 +250,30 @@ class Race:
         """Settings of the lowest mean loss."""
         return min(some, key=lambda s: mean_and_se(self.losses[s], self.test.weight)[0])
 
-    def beats(self, one, other):
-        """Tell whether one is better than the other by a standard error.
+    def beats(self, one, other, *races, by=1.0):
+        """Tell whether one is better than the other by a standard error, or by more.
+
+        With other races, on their rows and on those of this one in the mean.
 
         The zeros of a plain tree count in full against it, for to have none is what a
         teacher is good for; where they alone decide, the other may not be worse in
         what is left.
         """
-        ahead = self._lead(self.losses, one, other)
+        ahead = self._lead("losses", one, other, *races)
         if PLAIN in (one, other):
-            return ahead > -1 and self._lead(self.bare_losses, one, other) >= 1
-        return ahead >= 1
+            bare = self._lead("bare_losses", one, other, *races)
+            return ahead > -1 and bare >= by
+        return ahead >= by
 
-    def _lead(self, losses, one, other):
+    def _lead(self, kind, one, other, *races):
         """By how many standard errors one is better than the other."""
-        gain, se = mean_and_se(losses[other] - losses[one], self.test.weight)
+        races = (self, *races)
+        losses = [getattr(race, kind) for race in races]
+        gains = np.concatenate([some[other] - some[one] for some in losses])
+        weight = self.test.weight
+        if weight is not None:
+            weight = np.concatenate([race.test.weight for race in races])
+        gain, se = mean_and_se(gains, weight)
         return gain / max(se, 1e-300)
 
     def climb(self, *groups):

@@ -18,7 +18,7 @@ from skdistill._choice import can_decide
 from skdistill._compat import safe_indexing
 from skdistill._labelling import is_fitted, weight_parameter, with_seed
 from skdistill._leak_check import looks_memorised
-from skdistill._teaching import TeacherFit
+from skdistill._teaching import NoShadowError, TeacherFit
 from skdistill._training import Rows
 from skdistill.soft_targets import log_loss_rows
 from skdistill.soft_targets._arithmetic import mean_and_se
@@ -64,10 +64,6 @@ class Look:
     shadow: object = None
     is_memorised: bool = False
     note: str = ""
-
-
-class NoShadowError(Exception):
-    """A clone could not be fitted: what else that needs, nobody knows here."""
 
 
 class Shadow:
@@ -126,7 +122,23 @@ class Shadow:
         teacher = self.fitted_on(train)
         if self.targets is not None:
             return teacher, self.targets[train]
-        return teacher, self.ask(teacher, safe_indexing(self._fit.X, train))
+        return teacher, self.answers_of(teacher, safe_indexing(self._fit.X, train))
+
+    def answers_of(self, clone, X):
+        """Probabilities by a clone.
+
+        Raises
+        ------
+        NoShadowError
+            If it gives none: a category, say, that its rows lack.
+        """
+        try:
+            return self.ask(clone, X)
+        except Exception as error:
+            raise NoShadowError(
+                "A clone of the fitted teacher could not answer rows of X. Pass "
+                "FrozenEstimator(teacher): then none is asked."
+            ) from error
 
     def fitted_on(self, train):
         """Return a clone that is fitted on rows at given positions, once.
@@ -264,8 +276,8 @@ def _answers_of_shadow(rows, shadow, split):
         told = told.with_targets(shadow.ask(shadow.teacher, told.X))
     train = split[0] if rows.at is None else rows.at[split[0]]
     teacher = shadow.fitted_on(train)
-    unseen = told.with_targets(shadow.ask(teacher, told.X))
-    seen = learnt.with_targets(shadow.ask(teacher, learnt.X))
+    unseen = told.with_targets(shadow.answers_of(teacher, told.X))
+    seen = learnt.with_targets(shadow.answers_of(teacher, learnt.X))
     if not has_seen(told, unseen, seen):
         return None
     (low, _), (high, _) = (_loss(some, len(learnt)) for some in (seen, unseen))

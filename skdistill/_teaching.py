@@ -1,5 +1,6 @@
 """A teacher that is fitted here: on all rows, and without the rows that it labels."""
 
+import pickle
 import warnings
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -12,6 +13,11 @@ from skdistill._compat import num_samples, safe_indexing
 from skdistill._labelling import check_teacher, make_splits
 from skdistill.soft_targets import is_row_aligned, out_of_bag, out_of_fold
 from skdistill.soft_targets._asking import fit_on_part
+
+
+class NoShadowError(Exception):
+    """A clone of a fitted teacher cannot say what is asked: nobody knows here."""
+
 
 #: Fewer bagged estimators than this leave too few votes, or none, out of bag.
 MIN_BAGGED = 100
@@ -61,7 +67,7 @@ class TeacherFit:
         teacher : fitted classifier
         """
         teacher = clone(self.teacher)
-        if out_of_bag and _bags_enough(teacher):
+        if out_of_bag and _bags_enough(teacher) and not teacher.oob_score:
             teacher.set_params(oob_score=True)
         if at is None:
             return teacher.fit(self.X, self.y, **self.params)
@@ -103,9 +109,15 @@ class CrossFitted:
     memory : str, path-like, AnswerStore or None
         Where out-of-fold probabilities are kept.
 
-    codes : ndarray of int of shape (n_samples,), default=None
-        Column of each row's label, where folds are drawn by chance: answers of a fit
-        that failed are left out then.
+    codes : ndarray of int of shape (n_samples,)
+        Column of each row's label.
+
+    is_by_chance : bool
+        Whether folds are drawn by chance: answers of a fit that failed are left out
+        then.
+
+    seed : int
+        Seed of further folds.
 
     Attributes
     ----------
@@ -121,6 +133,9 @@ class CrossFitted:
     n_failed : int
         Number of these.
 
+    n_unanswered : int
+        Rows without an answer, other than those of fits that failed.
+
     n_asked : int
         Rows for which a teacher was asked.
     """
@@ -128,10 +143,14 @@ class CrossFitted:
     #: Whether a training row's answer is by somebody who has not met its label.
     labels_unseen = True
 
-    def __init__(self, fit, *, classes, n_jobs, progress, memory, codes=None):
+    def __init__(
+        self, fit, *, classes, n_jobs, progress, memory, codes, is_by_chance, seed
+    ):
         self._fit, self._classes, self._n_jobs = fit, classes, n_jobs
         self._progress, self._memory, self._codes = progress, memory, codes
-        self.splits, self._first, self.n_asked, self.n_failed = None, None, 0, 0
+        self._is_by_chance, self._seed = is_by_chance, seed
+        self.splits, self._first = None, None
+        self.n_asked = self.n_failed = self.n_unanswered = 0
 
     def fit_all(self, *, from_bags):
         """Fit on all rows; `P` is then None unless votes are out of bag."""
@@ -142,6 +161,7 @@ class CrossFitted:
     def label_rows(self, splits):
         """Label all rows out of fold."""
         self.P, self._first = self._out_of_fold(splits)
+        self.n_unanswered = int(np.isnan(self.P).any(axis=1).sum())
         failed = self._failed(self.P, splits)
         self.n_failed = len(failed)
         if 0 in failed:
@@ -152,7 +172,7 @@ class CrossFitted:
 
     def _failed(self, P, splits):
         """Leave out the answers of fits that failed; return the numbers of these."""
-        failed = [] if self._codes is None else failed_folds(P, self._codes, splits)
+        failed = failed_folds(P, self._codes, splits) if self._is_by_chance else []
         for number in failed:
             P[splits[number][1]] = np.nan
         return failed
@@ -185,12 +205,26 @@ class CrossFitted:
         inner = [
             (fitted, asked) for fitted, asked in inner if len(asked) and len(fitted)
         ]
+        inner += self._more_folds(inner, train)
         P, _ = self._out_of_fold(inner)
-        unlabelled = np.isnan(P).any(axis=1, keepdims=True)
         self._failed(P, inner)
         is_first = self._first is not None and train is self.splits[0][0]
         teacher = self._first if is_first else self._fit(train)
-        return teacher, np.where(unlabelled, self.P, P)[train]
+        return teacher, P[train]
+
+    def _more_folds(self, inner, train):
+        """Folds for rows of `train` that only fits on held-out rows have labelled."""
+        met, now = (
+            np.unique(np.concatenate([np.arange(0), *(asked for _, asked in splits)]))
+            for splits in (self.splits, inner)
+        )
+        at = np.intersect1d(train, np.setdiff1d(met, now))
+        if len(at) < 2:
+            return []
+        rest = np.setdiff1d(train, at)
+        X, y, codes = safe_indexing(self._fit.X, at), self._fit.y[at], self._codes[at]
+        splits = make_splits("auto", X, y, codes, split_params={}, seed=self._seed)
+        return [(np.union1d(rest, at[fitted]), at[asked]) for fitted, asked in splits]
 
     def _fit_with_votes(self, at, *, from_bags):
         """Fit, and return the out-of-bag probabilities if there are any."""
@@ -246,12 +280,19 @@ class CrossFitted:
 
         fit = self._fit
         params = {
-            name: value
+            # of an estimator its kind: what it holds comes by names of its own
+            name: type(value) if hasattr(value, "get_params") else value
             for name, value in fit.teacher.get_params(deep=True).items()
-            if not hasattr(value, "get_params")
         }
         rest = [type(fit.teacher), params, fit.y, fit.params, splits, self._classes]
-        content = joblib.hash(rest).encode() + b"".join(row_keys(fit.X))
+        try:
+            content = joblib.hash(rest).encode() + b"".join(row_keys(fit.X))
+        except pickle.PicklingError as error:
+            raise TypeError(
+                "memory must be None for a teacher that cannot be pickled (a lambda, "
+                f"say), for its content is the key of what is kept: {error}. Name the "
+                "function, or leave memory out."
+            ) from error
         return blake2b(content, digest_size=16).digest()
 
 
@@ -275,7 +316,7 @@ def failed_folds(P, codes, splits):
     """
     wrong, answered = P.argmax(axis=1) != codes, np.isfinite(P).all(axis=1)
     tests = [test[answered[test]] for _, test in splits]
-    if not all(map(len, tests)):
+    if not tests or not all(map(len, tests)):
         return []
     errors, sizes = np.array([[wrong[t].mean(), len(t)] for t in tests]).T
     usual = np.median(errors)
@@ -325,7 +366,7 @@ def cross_fit(
     is_by_chance = isinstance(cv, str) and split_params.get("groups") is None
     own = CrossFitted(
         fit, classes=classes, n_jobs=n_jobs, progress=progress, memory=memory,
-        codes=codes if is_by_chance else None,
+        codes=codes, is_by_chance=is_by_chance, seed=seed,
     )  # fmt: skip
     own.fit_all(from_bags=is_by_chance)
     if own.P is None:

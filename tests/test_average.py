@@ -4,6 +4,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.testing import assert_array_equal
 from scipy import sparse
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
@@ -28,6 +29,7 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from benchmarks.datasets import load
+from skdistill import DistilledClassifier
 from skdistill.teachers import AveragedTeacher, CachedTeacher
 
 
@@ -346,3 +348,15 @@ def test_log_score_is_better_than_members_and_equal_weights_on_a_real_table():
     loss = log_loss(y_test, found.predict_proba(X_test))
     assert loss < min(losses)
     assert loss < log_loss(y_test, equal.predict_proba(X_test)) - 0.05
+
+
+def test_list_of_fitted_and_unfitted_where_labels_lack_a_class():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(300, 3)), rng.integers(2, size=300)
+    more = y.copy()
+    more[0] = 2
+    fitted = DecisionTreeClassifier(max_depth=3).fit(X, more)
+    small = DistilledClassifier([fitted, GaussianNB()], GaussianNB(), transfer=None)
+    small.fit(X[1:], y[1:])
+    assert_array_equal(small.classes_, [0, 1, 2])
+    assert small.predict_proba(X).shape == (300, 3)

@@ -9,7 +9,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from skdistill._choice import Search, held_out_split, plan_search
 from skdistill._pace import FINAL_ROUND, TRIAL
-from skdistill._race import Race
+from skdistill._race import Choice, Race
 from skdistill._record import NO_HELP, Record
 from skdistill._training import PLAIN, Rows, Settings
 from skdistill.soft_targets import log_loss_rows, temper
@@ -230,6 +230,35 @@ def test_choice_that_is_close_meets_two_plain_nets_on_average(
     models = ["plain student"] * 2 + ["distilled student"] * 2
     assert summary["model"].tolist() == models  # it stays in its place
     assert_allclose(summary["score"][0], (0.5 + second) / 2 if is_met else 0.5)
+
+
+@pytest.mark.parametrize(
+    "first, second, stands",
+    [
+        (0.49, 0.49, True),  # by a standard error on the second rows too
+        (0.47, 0.499, True),  # clearly on both in the mean
+        (0.492, 0.499, False),  # on neither
+        (0.47, 0.53, False),  # behind on the second by as much as ahead on the first
+    ],
+)
+def test_choice_on_few_rows_meets_plain_on_two_splits(first, second, stands):
+    soft = Settings(0.5)
+
+    def race_of(loss):
+        rng = np.random.RandomState(0)
+
+        def fit(train, settings, new=None, *, length):
+            noise = 0.1 * rng.standard_normal(200)
+            noise = 0.1 * (noise - noise.mean()) / noise.std()
+            return Answer({PLAIN: 0.5, soft: loss}[settings] + noise), None
+
+        return make_race(fit, known_rows(200), student=LogisticStudent())
+
+    race = race_of(first)
+    choice = race.run(Search((PLAIN, soft), (), PLAIN))
+    assert (choice.best == soft) == (first < 0.492)
+    choice = Choice(soft)
+    assert race_of(second).meet_again(choice, race) == stands
 
 
 @pytest.mark.parametrize("student", [LogisticStudent(), DecisionTreeClassifier()])

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
@@ -32,6 +33,7 @@ from sklearn.model_selection import (
     train_test_split,
 )
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR, LinearSVC
@@ -581,7 +583,8 @@ def test_weight_zero_is_a_row_that_is_not_there(table):
         (np.arange(350, 600), np.arange(350)),
     ]
     small = DistilledClassifier(GaussianNB(), LogisticStudent(), cv=cv, **FIXED)
-    weighted = clone(small).fit(X, y, sample_weight=weight)
+    with pytest.warns(UserWarning, match="left 100 rows .* no test part of cv"):
+        weighted = clone(small).fit(X, y, sample_weight=weight)
     shorter = [(a - 200, b[b >= 200] - 200) for a, b in cv]
     without = clone(small).set_params(cv=shorter).fit(X[200:], y[200:])
     assert_allclose(weighted.predict_proba(X), without.predict_proba(X), atol=1e-6)
@@ -964,3 +967,48 @@ def test_wine_is_learnt():
     teacher = make_pipeline(StandardScaler(), LogisticRegression())
     small = DistilledClassifier(teacher, MLPStudent(max_steps=500), random_state=0)
     assert small.fit(X, y).score(X, y) > 0.95
+
+
+@pytest.mark.parametrize("library", [pd.DataFrame, pl.DataFrame])
+def test_named_columns_of_soft_targets_go_by_name(table, fitted, library):
+    X, _, y, _ = table
+    P, names = fitted.predict_proba(X), [str(c) for c in fitted.classes_]
+    small = DistilledClassifier(None, LogisticStudent(), **FIXED)
+    y = y.astype(str)
+    expected = clone(small).fit(X, y, soft_targets=P).predict_proba(X)
+    turned = library({name: P[:, k] for k, name in reversed(list(enumerate(names)))})
+    got = clone(small).fit(X, y, soft_targets=turned).predict_proba(X)
+    assert_array_equal(got, expected)
+    other = library({f"p{k}": P[:, k] for k in range(P.shape[1])})  # by position
+    got = clone(small).fit(X, y, soft_targets=other).predict_proba(X)
+    assert_array_equal(got, expected)
+
+
+def test_single_group_leaves_nothing_to_choose_by(table, fitted):
+    X, _, y, _ = table
+    small = DistilledClassifier(fitted, GaussianNB(), random_state=0)
+    small.fit(X, y, groups=np.zeros(len(X)))
+    assert len(small.summary_["model"]) == 0 and small.alpha_ == 0.5
+
+
+def test_few_rows_leave_nothing_to_choose_by_whatever_the_folds(table):
+    X, _, y, _ = table
+    small = DistilledClassifier(GaussianNB(), GaussianNB(), cv=3, random_state=0)
+    small.fit(X[:240], y[:240])
+    assert (small.alpha_, small.transfer_) == (0.5, "none")
+    assert len(small.summary_["model"]) == 0
+
+
+def test_warnings_point_to_the_line_that_fits(table, fitted):
+    X, _, y, _ = table
+    small = DistilledClassifier(fitted, GaussianNB(), alpha=0.5, transfer=None)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        small.fit(X, y, X_transfer=X + 100)
+        teacher = KNeighborsClassifier()
+        DistilledClassifier(teacher, GaussianNB(), alpha=0.5, transfer=None).fit(
+            X, y, sample_weight=np.ones(len(X))
+        )
+    assert [w.filename for w in caught] == [__file__] * 2
+    assert "unlike X" in str(caught[0].message)
+    assert "does not take sample_weight" in str(caught[1].message)

@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import make_classification
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import (
     GridSearchCV,
@@ -16,7 +16,10 @@ from sklearn.model_selection import (
     cross_validate,
     train_test_split,
 )
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from skdistill import DistilledClassifier, LogisticStudent
 from skdistill.teachers import AnswerStore
@@ -203,3 +206,24 @@ def test_memory_taken_away_leaves_no_trace(table, tmp_path):
         assert len(pickle.dumps(clone(without))) > len(pickle.dumps(forest))
         search = GridSearchCV(without, GRID, cv=2, n_jobs=2, error_score="raise")
         assert search.fit(X, y).best_score_ > 0.5
+
+
+def test_kinds_of_nested_teachers_are_told_apart(table, tmp_path):
+    X, _, y, _ = table
+    store = tmp_path / "a.db"
+    for member in (RandomForestClassifier, ExtraTreesClassifier):
+        teacher = OneVsRestClassifier(member(20, bootstrap=True, random_state=0))
+        small = DistilledClassifier(teacher, LogisticStudent(), **FIXED)
+        kept = clone(small).set_params(memory=store).fit(X, y)
+        assert kept.n_teacher_rows_ == len(X)
+        expected = small.fit(X, y).predict_proba(X)
+        assert_array_equal(kept.predict_proba(X), expected)
+
+
+def test_teacher_without_a_name_has_no_memory(table, tmp_path):
+    X, _, y, _ = table
+    teacher = make_pipeline(FunctionTransformer(lambda X: X), GaussianNB())
+    small = DistilledClassifier(teacher, LogisticStudent(), **FIXED)
+    small.fit(X, y)
+    with pytest.raises(TypeError, match="memory must be None for a teacher"):
+        small.set_params(memory=tmp_path / "a.db").fit(X, y)

@@ -373,3 +373,54 @@ def test_class_that_the_shadow_has_not_met(noisy):
     small = distil(teacher, X[1:], y[1:])
     assert_array_equal(small.classes_, [0, 1, 2])
     assert teacher_notes(small) == {BY_SHADOW}
+
+
+class Unnamed(BaseEstimator):
+    """Teacher that does not say what its columns are."""
+
+    def __init__(self, depth=12):
+        self.depth = depth
+
+    def fit(self, X, y):
+        self.tree_ = DecisionTreeClassifier(max_depth=self.depth).fit(X, y)
+        return self
+
+    def predict_proba(self, X):
+        return self.tree_.predict_proba(X)
+
+
+def test_shadow_of_a_teacher_without_classes(noisy):
+    X, _, y, _ = noisy
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The fitted teacher looks")
+        small = DistilledClassifier(
+            Unnamed().fit(X, y), LogisticStudent(), random_state=0
+        ).fit(X, y, classes=[0, 1])
+    assert teacher_notes(small) == {BY_SHADOW}
+
+
+@pytest.mark.parametrize("from_call", [1, 4])
+def test_shadow_that_cannot_answer_is_none(noisy, from_call):
+    """A clone may lack what its rows lack; at the first split, or at the second."""
+
+    class Lacking(ExtraTreesClassifier):
+        n_calls = 0
+
+        def predict_proba(self, X):
+            if len(self.estimators_) and self.n_rows < 1200:
+                type(self).n_calls += 1
+                if type(self).n_calls >= from_call:
+                    raise ValueError("Found unknown categories")
+            return super().predict_proba(X)
+
+        def fit(self, X, y, sample_weight=None):
+            self.n_rows = len(X)
+            return super().fit(X, y, sample_weight)
+
+    X, _, y, _ = noisy
+    teacher = Lacking(100, random_state=0).fit(X, y)
+    tree = DecisionTreeClassifier(max_leaf_nodes=32)
+    small = distil(teacher, X, y, tree, transfer=None, alpha="auto")
+    assert Lacking.n_calls >= from_call
+    assert teacher_notes(small) == {IN_SAMPLE if from_call == 1 else BY_SHADOW}
+    assert small.predict_proba(X).shape == (1200, 2)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from sklearn.datasets import make_classification
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import PredefinedSplit, ShuffleSplit, TimeSeriesSplit
 from sklearn.tree import DecisionTreeClassifier
 
 from skdistill import DistilledClassifier, LogisticStudent
@@ -148,3 +149,95 @@ def test_a_failed_fold_does_not_spoil_calibration(marked, tmp_path):
             honest.calibration_.temperature, rel=0.3
         )
         assert small.alpha_ == honest.alpha_
+
+
+def test_two_folds_know_nothing_of_the_held_out_labels():
+    """With two folds the only teacher of the rest learnt from the held-out rows."""
+    cv = [(np.arange(150), np.arange(150, 300)), (np.arange(150, 300), np.arange(150))]
+    train, test = cv[0]
+    other = Y.copy()
+    other[test] = (other[test] + 1) % 3
+    tree = DecisionTreeClassifier(random_state=0)
+    first, second = (fit_on(tree, y, cv) for y in (Y, other))
+    assert np.abs(first.P[train] - second.P[train]).max() > 0
+    (_, P), (_, Q) = (own.without(train, test) for own in (first, second))
+    assert_array_equal(P, Q)
+    assert np.isfinite(P).all()
+    own = DecisionTreeClassifier(random_state=0).fit(X[train], Y[train])
+    assert np.abs(P - own.predict_proba(X[train])).max() > 0  # nor do rows teach it
+
+
+@pytest.mark.parametrize("how", ["cv", "groups"])
+def test_noise_is_not_learnt_through_two_folds(how):
+    rng = np.random.default_rng(0)
+    Z, z = rng.normal(size=(800, 1)), rng.integers(2, size=800)
+    params = {"cv": 2} if how == "cv" else {}
+    given = {"groups": np.arange(800) % 2} if how == "groups" else {}
+    small = DistilledClassifier(
+        ExtraTreesClassifier(30, random_state=0), DecisionTreeClassifier(),
+        transfer=None, random_state=0, **params,
+    ).fit(Z, z, **given)  # fmt: skip
+    at = small.summary_["model"] == "distilled student"
+    at &= small.summary_["metric"] == "accuracy"
+    assert at.any()
+    assert (np.abs(small.summary_["score"][at] - 0.5) < 0.12).all()
+
+
+@pytest.mark.filterwarnings("ignore:The number of unique classes")
+def test_classes_of_two_rows_each():
+    pairs = np.arange(300) // 2
+    small = DistilledClassifier(
+        DecisionTreeClassifier(max_depth=9), DecisionTreeClassifier(), random_state=0
+    ).fit(X, pairs)
+    assert small.predict_proba(X).shape == (300, 150)
+
+
+@pytest.mark.parametrize(
+    "cv, n_left",
+    [
+        (ShuffleSplit(1, test_size=0.5, random_state=0), 300),
+        (PredefinedSplit(np.r_[[-1] * 300, [0] * 300]), 300),
+        (TimeSeriesSplit(5), 100),
+        ([(list(range(300)), list(range(300, 600)))], 300),
+    ],
+    ids=["shuffle", "predefined", "time", "lists"],
+)
+def test_folds_that_label_some_rows_only(cv, n_left):
+    Z, z = np.vstack([X, X + 0.01]), np.tile(Y, 2)
+    small = DistilledClassifier(
+        LogisticRegression(), DecisionTreeClassifier(max_leaf_nodes=8), cv=cv,
+        calibrate="temperature", random_state=0,
+    )  # fmt: skip
+    with pytest.warns(UserWarning, match=f"left {n_left} rows .*no test part of cv"):
+        small.fit(Z, z)
+    assert small.n_unanswered_rows_ == n_left
+    assert len(set(small.summary_["score"])) > 4  # candidates differ
+    scored = small.summary_["n_rows"][small.summary_["model"] == "teacher"]
+    assert (scored > 0).all()
+
+
+def test_rows_that_an_unfitted_teacher_leaves_out_are_counted():
+    class Abstains(LogisticRegression):
+        def predict_proba(self, X):
+            P = super().predict_proba(X)
+            P[X[:, 0] > 1.5] = np.nan
+            return P
+
+    n = int((X[:, 0] > 1.5).sum())
+    assert n > 0
+    small = DistilledClassifier(
+        Abstains(), LogisticStudent(), alpha=0.5, transfer=None, random_state=0
+    )
+    with pytest.warns(UserWarning, match=f"left {n} rows without an answer"):
+        small.fit(X, Y)
+    assert small.n_unanswered_rows_ == n
+
+
+def test_score_out_of_bag_of_the_users_own_stays():
+    def score(y, P):
+        return 7.0
+
+    forest = RandomForestClassifier(100, oob_score=score, random_state=0)
+    small = DistilledClassifier(forest, LogisticStudent(), transfer=None)
+    assert small.fit(X, Y).teacher_.oob_score_ == 7.0
+    assert small.n_teacher_rows_ == 0

@@ -1,6 +1,7 @@
 """What holds for every sampler of tables."""
 
 import pickle
+from decimal import Decimal
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,9 @@ import pytest
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.tree import DecisionTreeClassifier
 
+from skdistill import DistilledClassifier
 from skdistill.transfer import (
     GaussianCopulaSampler,
     InterpolationSampler,
@@ -318,3 +321,55 @@ def test_sampler_refuses_what_is_no_table(sampler, X, error, message):
 def test_sampler_samples_only_once_fitted(sampler):
     with pytest.raises(NotFittedError):
         clone(sampler).sample(3)
+
+
+@every_other_sampler
+def test_sampler_takes_decimal_numbers(sampler):
+    rng = np.random.default_rng(0)
+    X = pl.DataFrame(
+        {
+            "a": [Decimal(int(v)) / 4 for v in rng.integers(0, 9, 200)],
+            "b": [Decimal(int(v)) / 4 for v in rng.integers(0, 40, 200)],
+            "c": rng.normal(size=200),
+        }
+    )
+    new = sampler.fit(X).sample(300, random_state=0)
+    assert new.schema == X.schema
+    assert not set(X.rows()) & set(new.rows())
+    assert set(new["a"]) <= set(X["a"]) and set(new["b"]) <= set(X["b"])
+
+
+@every_other_sampler
+def test_sampler_takes_half_precision_in_a_frame(sampler):
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(80, 3)).astype(np.float16))
+    new = sampler.fit(X).sample(100, random_state=0)
+    assert (new.dtypes == np.float16).all()
+    given = {tuple(row) for row in X.to_numpy().tolist()}
+    assert not given & {tuple(row) for row in new.to_numpy().tolist()}
+
+
+@every_other_sampler
+def test_sampler_keeps_whole_numbers_of_an_array_beyond_double_precision(sampler):
+    rng = np.random.default_rng(0)
+    X = 1_700_000_000_000_000_000 + 2 * rng.integers(10**12, size=(200, 2)) + 1
+    X[::5, 1] = np.iinfo(np.int64).max
+    new = sampler.fit(X).sample(200, random_state=0)
+    assert new.dtype == X.dtype
+    for column, own in zip(new.T, X.T, strict=True):
+        assert set(column.tolist()) <= set(own.tolist())
+
+
+@pytest.mark.parametrize("n_samples", [2.5, -1, "3"])
+def test_sampler_says_how_many_rows_it_may_be_asked_for(n_samples):
+    sampler = MungeSampler().fit(np.random.default_rng(0).normal(size=(20, 2)))
+    with pytest.raises(ValueError, match="n_samples must be a whole number"):
+        sampler.sample(n_samples)
+
+
+def test_sampler_that_is_no_instance():
+    X, y = np.random.default_rng(0).normal(size=(50, 2)), np.arange(50) % 2
+    small = DistilledClassifier(
+        DecisionTreeClassifier().fit(X, y), transfer=MungeSampler
+    )
+    with pytest.raises(TypeError, match=r"Pass an instance: MungeSampler\(\)"):
+        small.fit(X, y)

@@ -348,6 +348,7 @@ def list_units(n_seeds, smoke):
         for T in (20.0, 4.0):
             yield unit("net", wide, f"T = {T:g}, longer", measure_distilled, T, 0, 5)
         yield unit("net", wide, "plain, longer", measure_plain, 0, 5)
+        yield unit("net", wide, "T = 20, longest", measure_distilled, 20.0, 0, 25)
         yield unit("fast net", wide, "plain", measure_plain, 0, 5)
         yield unit("fast net", wide, "T = 20", measure_distilled, 20.0, 0, 5)
 

@@ -120,6 +120,7 @@ def hinton_errors():
         ("net 800-800", "plain, longer"),
         ("net 800-800", "T = 20, longer"),
         ("net 800-800", "T = 4, longer"),
+        ("net 800-800", "T = 20, longest"),
         ("fast net 800-800", "plain"),
         ("fast net 800-800", "T = 20"),
         ("net 800-800", "plain, moved images"),

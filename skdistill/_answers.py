@@ -63,7 +63,8 @@ class StudentHolder(ClassifierMixin, BaseEstimator):
         """Return the fitted student, if it may be asked about such rows.
 
         Where the teacher takes no missing values, the student met none, and would
-        answer such rows by accident.
+        answer such rows by accident. Only arrays are looked at: to look through a data
+        frame takes as long as an answer.
         """
         try:
             student = self.student_

@@ -213,7 +213,9 @@ def encode(y, classes):
             f"y has labels that the teacher's classes lack: {lacking}; the classes are "
             f"{classes.tolist()!r}, the labels of y are {_distinct(y)!r}. Give "
             "y in the labels that the teacher was trained on (undo a LabelEncoder), or "
-            "leave out these rows."
+            "leave out these rows. Inside StackingClassifier, VotingClassifier or "
+            'cross_val_predict(method="predict_proba"), which number the labels, pass '
+            "the teacher unfitted, or fit it on numbers."
         )
     return codes
 

@@ -11,7 +11,7 @@ from sklearn.base import clone
 
 from skdistill._compat import num_samples, safe_indexing
 from skdistill._labelling import check_teacher, make_splits
-from skdistill.soft_targets import is_row_aligned, out_of_bag, out_of_fold
+from skdistill.soft_targets import out_of_bag, out_of_fold
 from skdistill.soft_targets._asking import fit_on_part
 
 
@@ -71,12 +71,7 @@ class TeacherFit:
             teacher.set_params(oob_score=True)
         if at is None:
             return teacher.fit(self.X, self.y, **self.params)
-        n_samples = num_samples(self.X)
-        params = {
-            key: safe_indexing(value, at) if is_row_aligned(value, n_samples) else value
-            for key, value in self.params.items()
-        }
-        return fit_on_part(teacher, safe_indexing(self.X, at), self.y[at], **params)
+        return fit_on_part(teacher, self.X, self.y, at, self.params)
 
 
 def _bags_enough(teacher):

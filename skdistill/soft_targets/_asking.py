@@ -143,7 +143,7 @@ class _Relabelled:
         return self.estimator_.predict_proba(X)
 
 
-def fit_on_part(teacher, X, y, **params):
+def fit_on_part(teacher, X, y, at, params):
     """Fit a teacher on some of the rows, which may lack a class.
 
     XGBoost wants integers from 0 on without a gap: where a class is missing it gets
@@ -154,21 +154,33 @@ def fit_on_part(teacher, X, y, **params):
     teacher : unfitted classifier
         Also at the end of a Pipeline.
 
-    X : array-like
-        Rows.
+    X : array-like of shape (n_samples, ...)
+        All rows.
 
-    y : ndarray of shape (n_samples,)
+    y : array-like of shape (n_samples,)
         Labels.
 
-    **params : dict
-        Passed to `fit`.
+    at : ndarray of int
+        Positions of the rows to fit on.
+
+    params : dict
+        Passed to `fit`; values with one entry a row are sliced.
 
     Returns
     -------
     fitted : classifier
-        `teacher` itself, or one that speaks of the labels instead of codes.
+        `teacher` itself, or one that speaks of the labels instead of codes, or one
+        that knows a single label.
     """
+    n_samples = num_samples(X)
+    params = {
+        key: safe_indexing(value, at) if is_row_aligned(value, n_samples) else value
+        for key, value in params.items()
+    }
+    X, y = safe_indexing(X, at), np.asarray(safe_indexing(y, at))
     met, codes = np.unique(y, return_inverse=True)
+    if len(met) == 1:  # most classifiers refuse, the answer is plain
+        return DummyClassifier(strategy="prior").fit(X, y)
     last = teacher.steps[-1][1] if isinstance(teacher, Pipeline) else teacher
     wants_codes = "XGBModel" in {kind.__name__ for kind in type(last).__mro__}
     if wants_codes and y.dtype.kind in "iu" and met[-1] >= len(met):
@@ -177,16 +189,7 @@ def fit_on_part(teacher, X, y, **params):
 
 
 def _label_fold(teacher, X, y, train, test, classes, fit_params, keep):
-    n_samples = num_samples(X)
-    sliced = {
-        key: safe_indexing(value, train) if is_row_aligned(value, n_samples) else value
-        for key, value in fit_params.items()
-    }
-    y_train = safe_indexing(y, train)
-    if len(np.unique(y_train)) == 1:  # most classifiers refuse, the answer is plain
-        teacher = DummyClassifier(strategy="prior")
-        sliced = {}
-    teacher = fit_on_part(teacher, safe_indexing(X, train), y_train, **sliced)
+    teacher = fit_on_part(teacher, X, y, train, fit_params)
     P = teacher_probabilities(
         teacher, safe_indexing(X, test), classes=classes, allow_abstentions=True
     )

@@ -398,8 +398,8 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
             with costs.clock("teacher answers"):
                 P = self._targets_of_others(X, soft_targets, given, columns, progress)
         rows = Rows(X, codes, P, weight, groups)
+        _input.check_answers(rows, self._teacher)
         rows = rows.teaching()
-        _input.check_answers(len(rows.only_answered()), len(rows), self._teacher)
 
         def ask(teacher, X):
             is_named = teacher is not self._teacher and hasattr(teacher, "classes_")

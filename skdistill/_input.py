@@ -215,9 +215,11 @@ def n_unanswered(P):
     return int(np.isnan(P).any(axis=1).sum())
 
 
-def check_answers(n_answered, n_rows, teacher):
-    """Check that the teacher answered some of the training rows."""
-    if n_answered == 0:
+def check_answers(rows, teacher):
+    """Check that the teacher answered some of the training rows that count."""
+    counts = np.ones(len(rows), bool) if rows.weight is None else rows.weight > 0
+    n_rows = np.count_nonzero(counts)
+    if n_rows and not (rows.answered & counts).any():
         raise ValueError(
             "The teacher must answer at least one row of X, got NaN for all of its "
             f"{n_rows} rows{_why_unanswered(teacher)}. Ask it for one row by hand: "

@@ -16,7 +16,7 @@ from skdistill.students import MLPStudent, last_step
 CLEAR = 3.0
 #: On two splits together the best of many has to lead by so many, for on the first it
 #: owes part of its lead to the choice.
-TOGETHER = 1.5
+TOGETHER = 2.0
 
 
 @dataclass(frozen=True)

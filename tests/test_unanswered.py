@@ -154,3 +154,11 @@ def test_teacher_that_answers_no_row_of_the_pool_adds_nothing(rows, teacher):
     model = fit(teacher, X, y, X_transfer=silent)
     assert model.transfer_ == "none"
     assert model.n_transfer_rows_ == 0
+
+
+def test_answers_to_rows_that_do_not_count_are_not_enough(rows, teacher):
+    X, y, *_ = rows
+    answered = X[:, 0] <= teacher.above
+    weight = np.where(answered, 0.0, 1.0)
+    with pytest.raises(ValueError, match=f"for all of its {int(weight.sum())} rows"):
+        fit(teacher, X, y, sample_weight=weight, more={"alpha": 0.5})

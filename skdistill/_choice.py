@@ -6,6 +6,7 @@ teacher of its targets knows. The plain student, fitted on labels only, is a can
 wherever there are labels, and only a standard error beats it.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -276,13 +277,12 @@ def decide(
             beats = race.beats_again(choice.best)
         else:
             other = _other_split(rows, folds, split, trainer.seed + 1)
-            try:
-                again = start(other, record=Record(), step=step)
-            except NoShadowError:  # nobody can say
-                again = None
+            again = None
+            if can_decide(rows, other):
+                with suppress(NoShadowError):  # then nobody can say
+                    again = start(other, record=Record(), step=step)
             beats = (
                 again is None
-                or not can_decide(rows, other)
                 or not again.train.has_two_labels()
                 or again.meet_again(choice, race)
             )

@@ -463,7 +463,7 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         )  # fmt: skip
         self._take_over(fitted, choice, record)
         unanswered = _input.unanswered_text(
-            self.n_unanswered_rows_, self._teacher, has_folds=not use_as_it_is
+            self.n_unanswered_rows_, self._teacher, has_folds=own and own.splits
         )
         _input.warn_once(self, "unanswered", unanswered)
         progress.end()

@@ -112,8 +112,11 @@ def labels_of_members(teacher, y):
 
     if not isinstance(teacher, AveragedTeacher):
         return None
-    known = [m.classes_ for m in teacher.teachers if is_fitted(m)]
-    return np.unique(np.concatenate([np.unique(y), *known])) if known else None
+    fitted = [m for m in teacher.teachers if is_fitted(m) and hasattr(m, "classes_")]
+    labels = [np.unique(y), *(np.asarray(m.classes_) for m in fitted)]
+    if len({some.dtype.kind for some in labels}) > 1:  # a word on it comes from `fit`
+        return None
+    return np.unique(np.concatenate(labels)) if fitted else None
 
 
 def route_by_name(teacher, sample_weight, params):

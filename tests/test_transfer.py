@@ -328,8 +328,8 @@ def test_sampler_takes_decimal_numbers(sampler):
     rng = np.random.default_rng(0)
     X = pl.DataFrame(
         {
-            "a": [Decimal(int(v)) / 4 for v in rng.integers(0, 9, 200)],
-            "b": [Decimal(int(v)) / 4 for v in rng.integers(0, 40, 200)],
+            "a": [Decimal(25 * int(v)).scaleb(-2) for v in rng.integers(9, size=200)],
+            "b": [Decimal(25 * int(v)).scaleb(-2) for v in rng.integers(40, size=200)],
             "c": rng.normal(size=200),
         }
     )

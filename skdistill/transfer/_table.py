@@ -58,7 +58,7 @@ class Table:
             is_float = np.array([kind is not None for kind in kinds], dtype=bool)
             self._rounded = {
                 kind: np.flatnonzero([other == kind for other in kinds])
-                for kind in set(kinds) - {None}
+                for kind in set(kinds) - {None, np.dtype(np.float64)}
             }
         self.values = self.encode(X)
         if np.isinf(self.values).any():

@@ -26,7 +26,9 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
-from skorch.callbacks import Callback
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EpochTimer
+from skorch.history import History
 
 from skdistill import MLPStudent
 from skdistill.soft_targets import temper
@@ -791,13 +793,30 @@ def test_ctrl_c_ends_the_fit_with_an_error(digits):
     net = quick(max_steps=100_000, early_stopping=False)
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 1.0)
+        signal.setitimer(signal.ITIMER_REAL, 1.0, 1.0)
         with pytest.raises(KeyboardInterrupt):
             net.fit(X, y)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert not hasattr(net, "coefs_")
+
+
+@pytest.mark.parametrize(
+    "where",
+    [(History, "record"), (EpochTimer, "on_epoch_end"), (NeuralNet, "get_iterator")],
+    ids=["between epochs", "in skorch's own callback", "before the first epoch"],
+)
+def test_ctrl_c_is_never_taken_for_the_end_of_training(digits, monkeypatch, where):
+    X, y = digits
+    owner, name = where
+
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(owner, name, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        quick(max_steps=200).fit(X, y)
 
 
 def test_mlp_student_callback_may_end_training(digits):

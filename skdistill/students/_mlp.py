@@ -89,7 +89,8 @@ class MLPStudent(NetStudent):
         Whether `fit` goes on from the last fit's weights (and its scaling of inputs).
 
     callbacks : list of skorch callbacks, default=None
-        Added to the net. An epoch is what lies between two evaluations.
+        Added to the net. An epoch is what lies between two evaluations. One that raises
+        KeyboardInterrupt ends training, as in skorch.
 
     device : str, default="auto"
         Where to train: a torch device such as "cpu" or "cuda:0". "auto" takes a GPU

@@ -186,17 +186,12 @@ def _times_slope(delta, output, activation):
     return delta
 
 
-class Interrupted(BaseException):
-    """Ctrl-C while training: skorch takes a KeyboardInterrupt for the end of it."""
+class Ended(KeyboardInterrupt):
+    """Training ends here and the net is kept: nothing improves, or a callback says so.
 
-
-@contextmanager
-def _interruptible():
-    """Tell Ctrl-C from what callbacks raise to end training."""
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        raise Interrupted from error
+    skorch ends training by any KeyboardInterrupt, Ctrl-C among them; here Ctrl-C is an
+    error.
+    """
 
 
 # -- net -------------------------------------------------------------------------------
@@ -294,10 +289,24 @@ class StudentNet(NeuralNet):
 
     def partial_fit(self, X, y=None, classes=None, **fit_params):
         """Train; unlike with skorch's own, Ctrl-C is an error, not the end of it."""
+        if not self.initialized_:
+            self.initialize()
+        self.notify("on_train_begin", X=X, y=y)
         try:
-            return super().partial_fit(X, y, classes=classes, **fit_params)
-        except Interrupted as error:
-            raise KeyboardInterrupt from error
+            self.fit_loop(X, y, **fit_params)
+        except Ended:
+            pass
+        self.notify("on_train_end", X=X, y=y)
+        return self
+
+    def notify(self, method_name, **cb_kwargs):
+        """Call a hook; where callbacks were given, KeyboardInterrupt ends training."""
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt as error:
+            if self.callbacks:
+                raise Ended from error
+            raise
 
     def fit_loop(self, X, y=None, epochs=None, **kwargs):
         """Train until the plan's last step or until patience ends."""
@@ -308,8 +317,7 @@ class StudentNet(NeuralNet):
         """Stop before a new line of history is begun, where nothing improves."""
         patience = self.plan.patience
         if patience is not None and self.n_steps_ - self.best_step_ >= patience:
-            # skorch's own way to end training from inside
-            raise KeyboardInterrupt
+            raise Ended
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
@@ -317,7 +325,7 @@ class StudentNet(NeuralNet):
         if iterator is None:
             return
         if not training:
-            with self._averaged(), _interruptible():
+            with self._averaged():
                 loss = self._mean_loss(iterator)
             self.history.record("valid_loss", loss)
             self.history.record("valid_loss_best", loss < self.best_loss_)
@@ -334,10 +342,9 @@ class StudentNet(NeuralNet):
         else:
             # Summed where it lies: reading each loss would wait for each step.
             total, count = 0.0, 0
-            with _interruptible():
-                for batch in iterator:
-                    total = total + step_fn(batch, **fit_params)["loss"]
-                    count += 1
+            for batch in iterator:
+                total = total + step_fn(batch, **fit_params)["loss"]
+                count += 1
             loss = float(total) / count
         self.history.record("train_loss", loss)
         self.history.record("step", self.n_steps_)

@@ -435,19 +435,17 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         source = TransferSource(
             samplers, ask=ask, seed=seed, is_given=is_given, costs=costs
         )
-        encodings = {"": {}}
-        if is_open:
-            encodings = encodings_to_try(make_student(), X, self.effort)
         trainer = Trainer(
             make_student, classes=self.classes_, targets=self.targets, seed=seed,
             costs=costs, pace=Pace(is_bounded=self.effort != "high"),
-            encodings=encodings,
         )  # fmt: skip
         record = Record()
         search = _choice.plan_search(
             alpha=self.alpha, temperature=self.temperature, sources=tuple(samplers),
             is_given=is_given, has_labels=codes is not None,
-            encodings=tuple(encodings),
+            encodings=(
+                encodings_to_try(make_student(), X, self.effort) if is_open else ("",)
+            ),
             penalties=penalties_to_try(make_student()) if is_open else (),
             is_costly=is_net(make_student()), finish=plain_finish(make_student()),
             effort=self.effort,

@@ -22,9 +22,8 @@ DRAWN_PER_ROW_NET, DRAWN_PER_ROW_TRIAL, DRAWN_PER_ROW_TREE = 30, 10, 5
 MIN_DRAWN_NET, MAX_DRAWN = 20_000, 200_000
 #: Cells of drawn rows at most (400 MB), and of rows with piecewise-linear inputs (256).
 MAX_DRAWN_CELLS, MAX_ENCODED_CELLS = 50_000_000, 64_000_000
-#: Rows whose values are counted to know how wide an encoded table is; with fewer bins
-#: a net is not tried.
-ROWS_TO_COUNT, FEWEST_BINS = 10_000, 4
+#: Rows whose values are counted to know how wide an encoded table is.
+ROWS_TO_COUNT = 10_000
 #: Settings of the MungeSampler that are tried. Near rows keep most cells of a row; far
 #: ones change most, so that a teacher that remembers its training rows does not answer
 #: with the label it remembers.
@@ -215,56 +214,24 @@ def n_numeric_columns(X):
 def encodings_to_try(student, X, effort="default"):
     """Ways in which a student may take numeric columns, its usual one first.
 
-    The piecewise-linear one has fewer bins where a net would get so wide that it could
-    learn for a few steps only, unless effort is "high". It is left out where that would
-    leave too few bins, and where the encoded rows would fill the memory.
-
-    Returns
-    -------
-    encodings : dict
-        By name, the parameters of the student that make it so; "" needs none.
+    The piecewise-linear one is left out where the encoded rows would fill the memory,
+    and unless effort is "high" where a net would get so wide that it could learn for a
+    few steps only.
     """
-    usual = {"": {}}
     # Behind other steps of a Pipeline nobody knows how many columns arrive.
     if not isinstance(student, MLPStudent | LogisticStudent):
-        return usual
-    n_numeric, n_bins = n_numeric_columns(X), student.n_bins
-    if student.encoding != "auto" or n_numeric == 0:
-        return usual
-    if isinstance(student, MLPStudent) and effort != "high":
-        n_bins = _affordable_bins(student, _levels(X, student.max_categories))
+        return ("",)
+    if student.encoding != "auto":
+        return ("",)
     n_rows = num_samples(X)
     n_rows += rows_to_draw(student, n_rows, n_columns(X), trial=True)
-    if n_bins == 0 or n_rows * n_numeric * n_bins > MAX_ENCODED_CELLS:
-        return usual
-    return usual | {"piecewise": {"encoding": "piecewise", "n_bins": n_bins}}
-
-
-def _affordable_bins(net, levels):
-    """Most bins that do not make a net's steps too dear; 0 where too few are left."""
-    n_usual = sum(1 if is_numeric else size for is_numeric, size in levels)
-    for n_bins in range(net.n_bins, min(net.n_bins, FEWEST_BINS) - 1, -1):
-        n_encoded = sum(
-            min(max(size - 1, 1), n_bins) if is_numeric else size
-            for is_numeric, size in levels
-        )
-        if not is_too_dear(net, n_usual, n_encoded):
-            return n_bins
-    return 0
-
-
-def _levels(X, max_categories):
-    """Whether each column is a number, and how many values were counted."""
-    step = max(1, num_samples(X) // ROWS_TO_COUNT)
-    frame = as_frame(X)
-    if frame is None:
-        return [(True, np.unique(column).size) for column in X[::step].T]
-    levels = []
-    for series in frame.gather_every(step).iter_columns():
-        size = len(column_codes(series)[1])
-        is_word = is_discrete(series)
-        levels.append((not is_word, min(size, max_categories) if is_word else size))
-    return levels
+    n_cells = n_rows * n_numeric_columns(X) * student.n_bins
+    if not 0 < n_cells <= MAX_ENCODED_CELLS:
+        return ("",)
+    if isinstance(student, MLPStudent) and effort != "high":
+        if is_too_dear(student, *_widths(X, student)):
+            return ("",)
+    return "", "piecewise"
 
 
 def penalties_to_try(student):
@@ -272,6 +239,27 @@ def penalties_to_try(student):
     last = last_step(student)
     has_penalty = isinstance(last, LogisticStudent) and last.C == "auto"
     return PENALTIES if has_penalty else ()
+
+
+def _widths(X, student):
+    """Inputs that a table becomes as usual, and with the piecewise-linear encoding."""
+    step = max(1, num_samples(X) // ROWS_TO_COUNT)
+    frame = as_frame(X)
+    if frame is None:
+        columns = (np.unique(column).size for column in X[::step].T)
+        n_levels = [(True, size) for size in columns]
+    else:
+        columns = frame.gather_every(step).iter_columns()
+        n_levels = [
+            (not is_discrete(series), len(column_codes(series)[1]))
+            for series in columns
+        ]
+    usual = piecewise = 0
+    for is_numeric, size in n_levels:
+        hot = min(size, student.max_categories)
+        usual += 1 if is_numeric else hot
+        piecewise += min(max(size - 1, 1), student.n_bins) if is_numeric else hot
+    return usual, piecewise
 
 
 def is_net(student):

@@ -9,9 +9,9 @@ from skdistill.students._layers import check_hidden_sizes
 #: What a gradient step costs besides its rows times weights, in the same unit: with
 #: narrow nets torch's own work is most of it. What a cell of the encoded rows costs.
 STEP_COST, CELL_COST, BATCH = 3_300_000, 150, 256
-#: An encoding may make a step cost so many of the usual ones before steps become fewer,
-#: and so many at most.
-DEAR, TOO_DEAR = 1.35, 2.1
+#: An encoding may make a step cost so many of the usual ones before steps become fewer;
+#: one that would leave less than half of them is not tried.
+DEAR, TOO_DEAR = 1.35, 2.7
 #: So many fits of the plain net may all students cost: the last one takes what is left,
 #: and in any case its least steps, and as many as a final round would take.
 BUDGET = 13.5

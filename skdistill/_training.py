@@ -186,21 +186,15 @@ class Trainer:
 
     pace : Pace
         Says how long nets learn.
-
-    encodings : dict
-        By name, the parameters of the student that make it take numbers so.
     """
 
-    def __init__(
-        self, make_student, *, classes, targets, seed, costs, pace, encodings
-    ):  # fmt: skip
+    def __init__(self, make_student, *, classes, targets, seed, costs, pace):
         self.make_student = make_student
         self.classes = classes
         self.targets = targets
         self.seed = seed
         self.costs = costs
         self.pace = pace
-        self.encodings = encodings
 
     def tries_short(self, rows, settings, new):
         """Tell whether a trial takes fewer steps than the final round."""
@@ -251,7 +245,8 @@ class Trainer:
         last = last_step(student)
         if seed is not None:
             last.set_params(random_state=seed)
-        last.set_params(**self.encodings[settings.encoding])
+        if settings.encoding:
+            last.set_params(encoding=settings.encoding)
         if settings.C is not None:
             last.set_params(C=settings.C)
         if length is not TO_KEEP and isinstance(last, LogisticStudent):

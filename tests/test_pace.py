@@ -8,7 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skdistill import LogisticStudent, MLPStudent
-from skdistill._new_rows import FEWEST_BINS, encodings_to_try
+from skdistill._new_rows import encodings_to_try
 from skdistill._pace import BUDGET, FINAL_ROUND, TO_KEEP, TRIAL, Pace, is_too_dear
 
 MANY = 150_000
@@ -106,34 +106,16 @@ def test_encoding_is_too_dear_where_it_makes_a_narrow_net_wide():
     assert is_too_dear(MLPStudent(()), 1_000, 160_000)
 
 
-def bins_to_try(net, X, **kwargs):
-    """Bins of the piecewise-linear encoding; 0 where it is not tried."""
-    encodings = encodings_to_try(net, X, **kwargs)
-    assert encodings.pop("") == {}
-    return encodings.get("piecewise", {"n_bins": 0})["n_bins"]
-
-
 @pytest.mark.parametrize("library", ["numpy", "pandas"])
-def test_piecewise_inputs_have_fewer_bins_where_they_are_too_dear(library):
+def test_piecewise_inputs_are_not_tried_where_they_are_too_dear(library):
     X = np.random.RandomState(0).standard_normal((500, 60))
     frame = X if library == "numpy" else pd.DataFrame(X)
     net = MLPStudent((64, 64))
-    few = bins_to_try(net, frame)
-    assert FEWEST_BINS <= few < 16
-    assert not is_too_dear(net, 60, 60 * few)
-    assert is_too_dear(net, 60, 60 * (few + 1))
-    assert bins_to_try(net, frame, effort="high") == 16
-    assert bins_to_try(LogisticStudent(), frame) == 16
-    assert bins_to_try(MLPStudent((64, 64), n_bins=few - 1), frame) == few - 1
+    assert encodings_to_try(net, frame) == ("",)
+    assert encodings_to_try(net, frame, effort="high") == ("", "piecewise")
+    assert encodings_to_try(LogisticStudent(), frame) == ("", "piecewise")
     if library == "pandas":  # whatever a column holds is counted
         odd = [("a", 1), "b", None, 2.5, pd.Timestamp(0)] * 100
-        assert FEWEST_BINS <= bins_to_try(net, frame.assign(odd=odd)) < 16
+        assert encodings_to_try(net, frame.assign(odd=odd)) == ("",)
     # columns of two values stay one input each
-    assert bins_to_try(net, (frame > 0).astype(int)) == 16
-
-
-def test_piecewise_inputs_are_not_tried_with_too_few_bins():
-    X = np.random.RandomState(0).standard_normal((50, 500))
-    for n_bins, expected in ((16, 0), (3, 0), (2, 2)):  # two are what the user wants
-        assert bins_to_try(MLPStudent((64, 64), n_bins=n_bins), X) == expected
-    assert bins_to_try(MLPStudent(), np.array([["a"], ["b"]])) == 0
+    assert encodings_to_try(net, (frame > 0).astype(int)) == ("", "piecewise")

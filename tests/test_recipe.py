@@ -12,7 +12,6 @@ from sklearn.datasets import load_digits, make_classification
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
 from sklearn.metrics import log_loss
 from sklearn.model_selection import ShuffleSplit, train_test_split
-from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
@@ -375,18 +374,6 @@ def test_encoding_is_chosen_along():
     assert small.score(X, y) > small.plain_student_.score(X, y) + 0.1
     fixed = small.set_params(student=LogisticStudent(encoding="linear")).fit(X, y)
     assert fixed.student_.encoding == "linear"
-
-
-def test_nets_that_meet_many_columns_try_fewer_bins():
-    rng = np.random.RandomState(0)
-    X = rng.standard_normal((1500, 30))
-    y = (np.abs(X[:, :12]).mean(axis=1) > 0.8).astype(int)  # nothing a line tells
-    student = MLPStudent((64,), max_steps=400)
-    small = DistilledClassifier(GaussianNB(), student, random_state=0).fit(X, y)
-    assert small.student_.encoding == "piecewise"
-    assert 4 <= small.student_.n_bins < student.n_bins
-    assert small.student_.coefs_[0].shape == (30 * small.student_.n_bins, 64)
-    assert small.plain_student_.n_bins == student.n_bins
 
 
 @pytest.mark.parametrize("student", ["net", "linear"])

@@ -47,8 +47,7 @@ class MLPStudent(NetStudent):
         DistilledClassifier it is whichever does better on held-out rows.
 
     n_bins : int, default=16
-        Most bins of a column with ``encoding="piecewise"``. A `DistilledClassifier`
-        that tries this encoding takes fewer where steps would cost over twice as much.
+        Most bins of a column with ``encoding="piecewise"``.
 
     learning_rate : float or "auto", default="auto"
         Highest learning rate of AdamW. "auto" is .01, and .02 from 10,000 rows; a

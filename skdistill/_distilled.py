@@ -8,7 +8,6 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.utils import (
     Bunch,
-    check_consistent_length,
     check_random_state,
     get_tags,
 )
@@ -363,7 +362,7 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         X, y, weight = _input.check_rows(self, X, y, sample_weight)
         routed = self._route(weight, params)
         groups = routed.splitter.split.get("groups")
-        check_consistent_length(X, groups)
+        _input.check_groups(groups, X)
         given = _input.teacher_labels(self._teacher, classes) if use_as_it_is else None
         known = given if use_as_it_is else _input.labels_of_members(self._teacher, y)
         self.classes_, columns = _labelling.resolve_classes(
@@ -373,6 +372,7 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         seed = check_random_state(self.random_state).randint(2**30)
         make_student = partial(_input.fresh_student, self.student, X, seed)
         check_student(make_student(), self.targets, weight, len(self.classes_))
+        _input.refuse_rows(make_student(), X)
         samplers, is_given = _input.resolve_samplers(
             self.transfer, X_transfer, X, make_student(),
             can_ask=use_as_it_is or soft_targets is None,

@@ -12,7 +12,12 @@ TEXTS_OR_CATEGORIES = (nw.String, nw.Categorical, nw.Enum)
 
 
 def as_frame(X):
-    """Return X as a narwhals frame, or None where X is no (eager) data frame."""
+    """Return X as a narwhals frame, or None where X is no data frame."""
+    if nw.dependencies.is_polars_lazyframe(X):
+        raise TypeError(
+            "X must be rows that are there, got a polars LazyFrame, which is a query. "
+            "Pass X.collect()."
+        )
     frame = nw.from_native(X, eager_only=True, pass_through=True)
     return frame if isinstance(frame, nw.DataFrame) else None
 

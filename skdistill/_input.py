@@ -8,14 +8,14 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.utils import Bunch, indexable
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_consistent_length, validate_data
 
 from skdistill._compat import check_y, num_samples
-from skdistill._frames import is_text
+from skdistill._frames import as_frame, is_text, shown
 from skdistill._labelling import check_teacher, fit_parameters, is_fitted, with_seed
 from skdistill._new_rows import automatic_samplers
 from skdistill.students import LogisticStudent, MLPStudent, NGramStudent
-from skdistill.students._base import check_weight
+from skdistill.students._base import check_weight, refuse_words
 from skdistill.transfer import UnlabelledPool, check_pool, pool_shift
 
 #: From this area under the ROC curve on, a pool counts as unlike the training rows.
@@ -73,6 +73,7 @@ def check_rows(estimator, X, y, sample_weight):
 
     y, sample_weight : ndarray of shape (n_samples,) or None
     """
+    as_frame(X)  # refuses what only looks like one
     if num_samples(X) == 0:
         raise ValueError(
             "Found array with 0 sample(s) while a minimum of 1 is required by "
@@ -85,6 +86,21 @@ def check_rows(estimator, X, y, sample_weight):
         check_classification_targets(y)
     weight = None if sample_weight is None else check_weight(sample_weight, X)
     return X, y, weight
+
+
+def check_groups(groups, X):
+    """Check that each row has a group, of one kind with the others."""
+    if groups is None:
+        return
+    check_consistent_length(X, groups)
+    try:
+        np.unique(np.asarray(groups))
+    except TypeError as error:
+        kinds = sorted({type(group).__name__ for group in groups})
+        raise ValueError(
+            "groups must be of one kind, to be told apart, got values of the types "
+            f"{shown(kinds)}. Give rows without a group one of their own, say 'none'."
+        ) from error
 
 
 def teacher_labels(teacher, classes):
@@ -153,6 +169,12 @@ def fresh_student(student, X, seed):
     if is_text(X):
         return NGramStudent(random_state=seed)
     return MLPStudent(random_state=seed)
+
+
+def refuse_rows(student, X):
+    """Refuse rows that the student could not take, before the teacher is asked."""
+    if isinstance(student, MLPStudent | LogisticStudent):
+        refuse_words(student, X)
 
 
 def resolve_samplers(transfer, X_transfer, X, student, *, can_ask):

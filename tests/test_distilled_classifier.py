@@ -35,7 +35,7 @@ from sklearn.model_selection import (
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVR, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
@@ -1012,3 +1012,50 @@ def test_warnings_point_to_the_line_that_fits(table, fitted):
     assert [w.filename for w in caught] == [__file__] * 2
     assert "unlike X" in str(caught[0].message)
     assert "does not take sample_weight" in str(caught[1].message)
+
+
+class Costly(GaussianNB):
+    """A teacher that must not be fitted in vain."""
+
+    def fit(self, X, y):
+        raise AssertionError("the teacher was fitted")
+
+
+WORDS = np.array([["a", "x"], ["b", "y"], ["a", "y"], ["b", "x"]] * 10, dtype=object)
+
+
+@pytest.mark.parametrize("X", [WORDS, WORDS.astype(str)], ids=["object", "str"])
+@pytest.mark.parametrize("student", [MLPStudent(), LogisticStudent()])
+def test_arrays_of_words_are_refused_before_the_teacher_is_fitted(X, student):
+    y = np.tile([0, 1], 20)
+    with pytest.raises(ValueError, match="X must hold numbers, got an array with wor"):
+        DistilledClassifier(Costly(), student).fit(X, y)
+    with pytest.raises(ValueError, match="Pass a data frame, of which"):
+        clone(student).fit(X, y)
+
+
+def test_students_of_ones_own_may_take_arrays_of_words():
+    y = (WORDS[:, 0] == "a").astype(int)
+
+    def words_to_numbers(model):
+        return make_pipeline(OneHotEncoder(), model)
+
+    small = DistilledClassifier(
+        words_to_numbers(LogisticRegression()), words_to_numbers(LogisticStudent())
+    ).fit(WORDS, y)
+    assert small.score(WORDS, y) == 1
+
+
+def test_groups_that_cannot_be_told_apart_are_refused():
+    X, y = load_iris(return_X_y=True)
+    groups = np.array(["a", "b", None] * 50, dtype=object)
+    with pytest.raises(ValueError, match=r"types \['NoneType', 'str'\].*say 'none'"):
+        DistilledClassifier(Costly(), LogisticStudent()).fit(X, y, groups=groups)
+
+
+def test_lazy_frames_are_refused():
+    X, y = load_iris(return_X_y=True)
+    lazy = pl.DataFrame(X).lazy()
+    for model in (DistilledClassifier(Costly()), MLPStudent(), LogisticStudent()):
+        with pytest.raises(TypeError, match=r"polars LazyFrame.*Pass X.collect\(\)"):
+            model.fit(lazy, y)

@@ -33,11 +33,14 @@ def test_as_frame_knows_frames_of_every_library(library):
     assert as_frame(frame_of(library)).columns == list(TABLE)
 
 
-@pytest.mark.parametrize(
-    "X", [np.eye(2), [[1, 2]], ["a"], sparse.csr_array(np.eye(2)), pl.LazyFrame(TABLE)]
-)
+@pytest.mark.parametrize("X", [np.eye(2), [[1, 2]], ["a"], sparse.csr_array(np.eye(2))])
 def test_as_frame_is_none_for_everything_else(X):
     assert as_frame(X) is None
+
+
+def test_as_frame_refuses_queries():
+    with pytest.raises(TypeError, match=r"Pass X.collect\(\)"):
+        as_frame(pl.LazyFrame(TABLE))
 
 
 @pytest.mark.parametrize(

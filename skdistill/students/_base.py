@@ -1,5 +1,7 @@
 """What our own students share: checks of the input, and the way a row is answered."""
 
+from contextlib import suppress
+
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -138,6 +140,7 @@ class SoftTargetClassifier(ClassifierMixin, BaseEstimator):
             return self._check_mixed(X, frame, asked, reset)
         # A model fitted on sparse rows knows no centres to put for missing values.
         refuse_nan = sparse.issparse(X) or (not reset and self.encoder_ is None)
+        refuse_words(self, X)
         return validate_data(
             self,
             X,
@@ -344,6 +347,21 @@ def check_classes(classes):
             "with np.unique and put the columns of the soft targets in the same order."
         )
     return classes
+
+
+def refuse_words(student, X):
+    """Raise an error that shows the way out if an array holds words."""
+    if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype.kind not in "OUS":
+        return
+    with suppress(TypeError):  # scikit-learn says what is wrong with those
+        try:
+            X.astype(np.float64)
+        except ValueError as error:
+            raise ValueError(
+                f"X must hold numbers, got an array with words ({error}). Pass a data "
+                f"frame, of which {type(student).__name__} takes text and categorical "
+                "columns, or encode them, as by OneHotEncoder in a Pipeline."
+            ) from error
 
 
 def check_weight(sample_weight, X):

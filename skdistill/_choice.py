@@ -116,6 +116,11 @@ class Search:
         soft = [settings for settings in self.start if not settings.is_plain]
         return self._n_tried(soft) + sum(len(values) for _, values in self.axes)
 
+    @property
+    def is_alone(self):
+        """Whether some student learns from a teacher, and from no new rows."""
+        return any(settings.is_alone for settings in self.start)
+
     def _n_tried(self, some):
         """How many of one kind are fitted at most, walks along the penalties too."""
         n_walks = len({settings.encoding for settings in some})
@@ -267,7 +272,7 @@ def decide(
     )  # fmt: skip
     n_steps = search.n_fits + 2 * (search.n_soft > 1) + N_AGAIN
     with progress.task("choose", n_steps) as step:
-        race = start(split, record=record, step=step)
+        race = start(split, record=record, step=step, alone=search.is_alone)
         if not race.train.has_two_labels():  # few students could be fitted
             search = search.without_plain()
         choice = race.run(search)
@@ -280,7 +285,9 @@ def decide(
             again = None
             if can_decide(rows, other):
                 with suppress(NoShadowError):  # then nobody can say
-                    again = start(other, record=Record(), step=step)
+                    again = start(
+                        other, record=Record(), step=step, alone=choice.best.is_alone
+                    )
             beats = (
                 again is None
                 or not again.train.has_two_labels()
@@ -306,15 +313,18 @@ def _other_split(rows, folds, split, seed):
 
 
 def _race_on(
-    split, *, rows, own, trainer, source, teacher, calibration, record, step
+    split, *, rows, own, trainer, source, teacher, calibration, record, step, alone
 ):  # fmt: skip
-    """Race on a split of the rows, of whose test part nobody has heard."""
+    """Race on a split of the rows, of whose test part nobody has heard.
+
+    `alone` says whether some student meets no rows but these.
+    """
     train, test = split
     learnt = rows.take(train)
     if own is not None:
         where = split if rows.at is None else (rows.at[train], rows.at[test])
         with trainer.costs.clock("teacher fits"):
-            teacher, P = own.without(*where)
+            teacher, P = own.without(*where, alone=alone)
             learnt = learnt.with_targets(P)
             if calibration.kept and own.labels_unseen and len(learnt.only_answered()):
                 # by the same method, without the held-out labels

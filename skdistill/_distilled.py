@@ -44,7 +44,7 @@ from skdistill._progress import FitProgress
 from skdistill._record import Record
 from skdistill._shadow import Look, find_shadow, look_for_memory
 from skdistill._shared_teacher import SharedTeacher
-from skdistill._teaching import TeacherFit, cross_fit
+from skdistill._teaching import TeacherFit, cross_fit, label_part
 from skdistill._training import PLAIN, Rows, Trainer
 from skdistill.soft_targets import (
     METHODS,
@@ -215,8 +215,10 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
     steps in proportion to the plain one's, and on all rows the winner and the plain
     students. Below 2,500 rows a winner that learns from the teacher meets the plain
     student on a second split: up to 5 more fits of the teacher and 3 of students. Of a
-    fitted teacher a clone is fitted once (below 2,500 rows up to twice), unless it is
-    frozen, its clones cannot be fitted on `X` and `y` alone, or `effort` is "low". With
+    fitted teacher a clone is fitted once (below 2,500 rows up to twice), and where
+    `soft_targets` are given 5 more times each if students without new rows are tried,
+    unless it is frozen, its clones cannot be fitted on `X` and `y` alone, or `effort`
+    is "low". With
     `alpha`, `temperature` and `transfer` fixed there is one fit of the student, and
     none of the teacher beyond its targets.
     `fit_seconds_` says where the time went.
@@ -324,7 +326,9 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         soft_targets : array-like of shape (n_samples, n_classes), default=None
             The teacher's probabilities for X, columns in the order of `classes_` or of
             `classes`, NaN in rows without an answer: the teacher is not called on these
-            rows, and not fitted.
+            rows for the last student, and not fitted. Out-of-fold ones tell of the
+            labels of other rows: where settings are chosen, give the fitted teacher
+            too, of which clones then label them for the choice.
             GridSearchCV and cross_validate slice it along with X.
 
         classes : array-like of shape (n_classes,), default=None
@@ -412,12 +416,15 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
         look = Look(rows, honest=rows)
         if own is None and codes is not None and _input.is_worth_a_look(self):
             shadow = None
-            is_asked = soft_targets is None or bool(samplers)
-            if use_as_it_is and is_asked and is_open and self.effort != "low":
+            if use_as_it_is and is_open and self.effort != "low":
                 shadow = find_shadow(
                     self.teacher_, X, y, weight=weight, ask=ask, seed=seed,
                     progress=progress, costs=costs,
                     targets=None if soft_targets is None else P,
+                    label=partial(
+                        label_part, codes=codes, classes=self.classes_, groups=groups,
+                        n_jobs=self.n_jobs, seed=seed, progress=progress,
+                    ),
                 )  # fmt: skip
             look = look_for_memory(rows, shadow, held_out_split(rows, seed))
             own, rows = look.shadow, look.rows

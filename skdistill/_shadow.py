@@ -7,6 +7,7 @@ better on the held-out rows than they are. A clone that is fitted on the other r
 learning models") shows what the teacher would say of rows that it has not seen.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -87,30 +88,47 @@ class Shadow:
         Takes the time of the fits.
 
     targets : ndarray of shape (n_samples, n_classes) or None
-        Probabilities that were given for all rows, and stay what students learn of
-        them; None where the clones give them too.
+        Probabilities that were given for all rows, and that the last student learns of
+        them; None where the teacher gives them too.
+
+    label : callable
+        (fit, train) -> CrossFitted that has labelled the rows `train` by fits on others
+        of them.
+
+    Attributes
+    ----------
+    n_asked : int
+        Rows that clones labelled like this.
     """
 
-    #: As of a CrossFitted: it labels by no folds, and asks on somebody else's account.
-    splits, n_asked = None, 0
+    #: As of a CrossFitted: not by folds.
+    splits = None
 
-    def __init__(self, teacher, fit, *, ask, progress, costs, targets):
+    def __init__(self, teacher, fit, *, ask, progress, costs, targets, label):
         self.teacher, self.ask, self.targets = teacher, ask, targets
         self._fit, self._progress, self._costs = fit, progress, costs
-        self._kept = {}
+        self._label, self._kept, self.n_asked = label, {}, 0
 
     @property
     def labels_unseen(self):
         """Whether a training row's answer is by somebody who has not met its label."""
         return self.targets is not None
 
-    def without(self, train, test):
+    def without(self, train, test, *, alone):
         """Teacher for the rows `train` that knows nothing of `test`, and its answers.
+
+        Targets that were given are most likely out-of-fold answers of a teacher like
+        this one. Those come from fits that saw the labels of `test`, and a student that
+        learns from little else has heard of the rows it is judged by: clones label
+        `train` in their place.
 
         Parameters
         ----------
         train, test : ndarray of int
             Disjoint positions.
+
+        alone : bool
+            Whether some student learns from `train` without many new rows.
 
         Returns
         -------
@@ -120,9 +138,15 @@ class Shadow:
         P : ndarray of shape (len(train), n_classes)
         """
         teacher = self.fitted_on(train)
-        if self.targets is not None:
-            return teacher, self.targets[train]
-        return teacher, self.answers_of(teacher, safe_indexing(self._fit.X, train))
+        if self.targets is None:
+            return teacher, self.answers_of(teacher, safe_indexing(self._fit.X, train))
+        P = self.targets[train]
+        if alone:
+            with suppress(Exception):  # as clones of somebody else's class may fail
+                own = self._label(self._fit, train)
+                self.n_asked += own.n_asked
+                P = np.where(np.isnan(P).any(axis=1)[:, None], np.nan, own.P[train])
+        return teacher, P
 
     def answers_of(self, clone, X):
         """Probabilities by a clone.
@@ -165,7 +189,7 @@ class Shadow:
         return self._kept[key]
 
 
-def find_shadow(teacher, X, y, *, weight, ask, seed, progress, costs, targets):
+def find_shadow(teacher, X, y, *, weight, ask, seed, progress, costs, targets, label):
     """Return what can shadow a fitted teacher, or None; nothing is fitted yet.
 
     Parameters
@@ -178,7 +202,7 @@ def find_shadow(teacher, X, y, *, weight, ask, seed, progress, costs, targets):
     weight : ndarray of shape (n_samples,) or None
         Weights of all rows.
 
-    ask, progress, costs, targets
+    ask, progress, costs, targets, label
         As for Shadow.
 
     seed : int
@@ -195,8 +219,9 @@ def find_shadow(teacher, X, y, *, weight, ask, seed, progress, costs, targets):
     params = {} if name is None else {name: weight}
     fit = TeacherFit(with_seed(bare, seed), X, y, params)
     return Shadow(
-        teacher, fit, ask=ask, progress=progress, costs=costs, targets=targets
-    )
+        teacher, fit, ask=ask, progress=progress, costs=costs, targets=targets,
+        label=label,
+    )  # fmt: skip
 
 
 def unfitted_clone(teacher):

@@ -172,7 +172,27 @@ class CrossFitted:
             P[splits[number][1]] = np.nan
         return failed
 
-    def without(self, train, test):
+    def label_among(self, at, groups):
+        """Label the rows at given positions by fits on others of these rows.
+
+        Out of bag, or out of fold; `P` is NaN in all other rows.
+        """
+        if groups is None and _bags_enough(self._fit.teacher):
+            _, votes = self._fit_with_votes(at, from_bags=True)
+            if votes is not None:
+                self.P = np.full((num_samples(self._fit.X), votes.shape[1]), np.nan)
+                self.P[at] = votes
+                return self
+        return self.label_rows(self._folds_among(at, groups))
+
+    def _folds_among(self, at, groups=None):
+        """Folds of the rows at given positions."""
+        X, y, codes = safe_indexing(self._fit.X, at), self._fit.y[at], self._codes[at]
+        params = {} if groups is None else {"groups": safe_indexing(groups, at)}
+        splits = make_splits("auto", X, y, codes, split_params=params, seed=self._seed)
+        return [(at[fitted], at[asked]) for fitted, asked in splits]
+
+    def without(self, train, test, **_):
         """Teacher and probabilities for the rows `train` that know nothing of `test`.
 
         Out-of-fold probabilities of a row come from teachers that saw the labels of all
@@ -217,9 +237,8 @@ class CrossFitted:
         if len(at) < 2:
             return []
         rest = np.setdiff1d(train, at)
-        X, y, codes = safe_indexing(self._fit.X, at), self._fit.y[at], self._codes[at]
-        splits = make_splits("auto", X, y, codes, split_params={}, seed=self._seed)
-        return [(np.union1d(rest, at[fitted]), at[asked]) for fitted, asked in splits]
+        folds = self._folds_among(at)
+        return [(np.union1d(rest, fitted), asked) for fitted, asked in folds]
 
     def _fit_with_votes(self, at, *, from_bags):
         """Fit, and return the out-of-bag probabilities if there are any."""
@@ -318,6 +337,37 @@ def failed_folds(P, codes, splits):
     se = np.sqrt(np.maximum(usual * (1 - usual), 1 / sizes) / sizes)
     failed = errors - usual > np.maximum(FAILED_SE * se, FAILED_BY)
     return np.flatnonzero(failed).tolist()
+
+
+def label_part(fit, at, *, codes, groups, **settings):
+    """Label some rows by fits on others of them: out of bag, or out of fold.
+
+    Parameters
+    ----------
+    fit : TeacherFit
+        How the teacher is fitted.
+
+    at : ndarray of int
+        Positions of the rows.
+
+    codes : ndarray of int of shape (n_samples,)
+        Column of the label of each row, of the others too.
+
+    groups : array-like of shape (n_samples,) or None
+        Groups of all rows: those of one are labelled by fits on others.
+
+    **settings
+        As for CrossFitted.
+
+    Returns
+    -------
+    own : CrossFitted
+        Its `P` has their probabilities.
+    """
+    own = CrossFitted(
+        fit, codes=codes, is_by_chance=groups is None, memory=None, **settings
+    )
+    return own.label_among(at, groups)
 
 
 def cross_fit(

@@ -62,6 +62,11 @@ class Settings:
         return self.alpha == 0
 
     @property
+    def is_alone(self):
+        """Whether the student learns from a teacher, and from no new rows."""
+        return self.alpha > 0 and self.transfer == "none"
+
+    @property
     def name(self):
         """What the record calls a student fitted like this."""
         if not self.is_plain:

@@ -18,13 +18,14 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import cross_val_predict, train_test_split
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeClassifier
 
-from skdistill import DistilledClassifier, LogisticStudent
+from skdistill import DistilledClassifier, LogisticStudent, MLPStudent
 from skdistill._shadow import BY_SHADOW, IN_SAMPLE, has_seen, unfitted_clone
 from skdistill._training import Rows
 from skdistill.teachers import AveragedTeacher, CachedTeacher
@@ -64,11 +65,12 @@ def noisy():
     return train_test_split(X, y, test_size=0.5, random_state=0, stratify=y)
 
 
-def distil(teacher, X, y, student=None, **params):
+def distil(teacher, X, y, student=None, soft_targets=None, **params):
     student = LogisticStudent() if student is None else student
+    small = DistilledClassifier(teacher, student, random_state=0, **params)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The fitted teacher looks")
-        return DistilledClassifier(teacher, student, random_state=0, **params).fit(X, y)
+        return small.fit(X, y, soft_targets=soft_targets)
 
 
 def teacher_notes(small):
@@ -309,6 +311,86 @@ def test_given_targets_stay_and_the_shadow_labels_new_rows(noisy, fits):
     assert teacher_notes(small) == {""}
     held = small.summary_["score"][small.summary_["model"] == "teacher"][0]
     assert held > 0.4  # of the targets, where the teacher knows the labels
+
+
+# -- targets that were given -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [1, 2, 5])
+def test_out_of_fold_targets_do_not_tell_of_held_out_labels(seed):
+    """Those of other rows come from fits that saw the labels of held-out ones."""
+    X, y = make_classification(
+        4000, 4, n_informative=3, n_redundant=0, flip_y=0.4, random_state=seed
+    )
+    X, X_test, y, y_test = train_test_split(X, y, test_size=0.5, random_state=seed)
+    teacher = KNeighborsClassifier(3).fit(X, y)
+    P = cross_val_predict(teacher, X, y, cv=5, method="predict_proba")
+
+    def distilled(teacher):
+        """Test loss, and by how many standard errors the held-out one was lower."""
+        small = DistilledClassifier(
+            teacher, ExtraTreesClassifier(20), calibrate=None, transfer=None,
+            random_state=0,
+        ).fit(X, y, soft_targets=P)  # fmt: skip
+        summary = pd.DataFrame(small.summary_)
+        chosen = summary[summary["chosen"] & (summary["metric"] == "log_loss")]
+        new = log_loss(y_test, small.predict_proba(X_test))
+        return new, (new - chosen["score"].item()) / chosen["se"].item()
+
+    new, optimism = distilled(teacher)
+    blind, blind_optimism = distilled(FrozenEstimator(teacher))
+    assert optimism < 2 < 3 < blind_optimism  # nobody could know better
+    assert new < 0.97 * blind
+
+
+@pytest.mark.parametrize(
+    ("params", "n_folds"),
+    [
+        ({}, 5),
+        ({"transfer": None}, 5),
+        ({"alpha": 0.5, "transfer": None}, 0),
+        ({"effort": "low"}, 0),
+    ],
+)
+def test_clones_label_rows_where_these_are_all_that_some_students_meet(
+    noisy, fits, params, n_folds
+):
+    X, _, y, _ = noisy
+    teacher = Counted(30, random_state=0).fit(X, y)
+    P = cross_val_predict(teacher, X, y, cv=2, method="predict_proba")
+    fits.clear()
+    tree = DecisionTreeClassifier(max_leaf_nodes=16)
+    distil(teacher, X, y, tree, soft_targets=P, **params)
+    n_clones = [n_rows for n_rows, _ in fits].count(768)
+    assert n_clones in ((n_folds, 2 * n_folds) if n_folds else (0,))  # or met again
+    assert len(fits) <= 2 * (n_folds + 1)
+
+
+def test_no_clone_labels_rows_that_mean_little_beside_new_ones(noisy, fits):
+    X, _, y, _ = noisy
+    teacher = Counted(30, random_state=0).fit(X, y)
+    P = cross_val_predict(teacher, X, y, cv=2, method="predict_proba")
+    fits.clear()
+    net = MLPStudent((4,), max_steps=50)
+    distil(teacher, X, y, net, soft_targets=P)
+    assert {n_rows for n_rows, _ in fits} == {960}
+
+
+def test_given_targets_have_to_do_where_clones_fail_on_folds(noisy):
+    X, _, y, _ = noisy
+
+    class Hungry(KNeighborsClassifier):
+        def fit(self, X, y):
+            if len(y) < 900:
+                raise RuntimeError("too few rows")
+            return super().fit(X, y)
+
+    P = cross_val_predict(KNeighborsClassifier(), X, y, cv=2, method="predict_proba")
+    tree = DecisionTreeClassifier(max_leaf_nodes=16)
+    small = distil(Hungry().fit(X, y), X, y, tree, soft_targets=P)
+    blind = distil(KNeighborsClassifier().fit(X, y), X, y, tree, soft_targets=P)
+    assert small.summary_["score"].size
+    assert not np.array_equal(small.summary_["score"], blind.summary_["score"])
 
 
 # -- kinds of rows ---------------------------------------------------------------------

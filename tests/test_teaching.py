@@ -11,7 +11,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from skdistill import DistilledClassifier, LogisticStudent
 from skdistill._progress import FitProgress
-from skdistill._teaching import TeacherFit, cross_fit, failed_folds
+from skdistill._teaching import TeacherFit, cross_fit, failed_folds, label_part
 
 X, Y = make_classification(300, 6, n_informative=4, n_classes=3, random_state=0)
 TRAIN, TEST = np.arange(60, 300), np.arange(60)
@@ -54,6 +54,40 @@ def test_without_knows_nothing_of_the_held_out_labels(teacher):
     assert_array_equal(fitted.predict_proba(X), same.predict_proba(X))
     assert P.shape == (240, 3)
     assert np.isfinite(P).all()
+
+
+@pytest.mark.parametrize(
+    ("teacher", "groups"),
+    [
+        (DecisionTreeClassifier(random_state=0), None),
+        (DecisionTreeClassifier(random_state=0), np.arange(300) // 3),
+        (RandomForestClassifier(100, random_state=0), None),
+        (RandomForestClassifier(100, random_state=0), np.arange(300) // 3),
+    ],
+    ids=["folds", "folds of groups", "bags", "bags hold groups apart"],
+)
+def test_part_is_labelled_by_fits_on_others_of_it(teacher, groups):
+    """Not by the held-out rows, nor by a row's own label, nor that of its group."""
+    settings = {
+        "codes": Y, "classes": np.arange(3), "n_jobs": None, "seed": 0,
+        "progress": FitProgress(LogisticRegression(), X, Y),
+    }  # fmt: skip
+
+    def label(y, X=X):
+        fit = TeacherFit(teacher, X, y, {})
+        return label_part(fit, TRAIN, groups=groups, **settings)
+
+    own, other = label(Y), Y.copy()
+    assert np.isfinite(own.P[TRAIN]).all()
+    assert np.isnan(own.P[TEST]).all()
+    other[TEST] = (other[TEST] + 1) % 3
+    assert_array_equal(own.P, label(other).P)
+    # what a group tells by a column of its own stays among its rows
+    number = np.arange(300) // 3 if groups is not None else np.arange(300)
+    telling = np.column_stack([X, number, number % 7])
+    assert (label(Y, telling).P[TRAIN].argmax(axis=1) == Y[TRAIN]).mean() < 0.95
+    is_bag = isinstance(teacher, RandomForestClassifier) and groups is None
+    assert own.n_asked == (0 if is_bag else len(TRAIN))
 
 
 def test_teacher_of_the_first_split_is_fitted_once():

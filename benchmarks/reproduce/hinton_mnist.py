@@ -188,6 +188,17 @@ class Lesson:
         copies = [shift(self.X, rng) for _ in range(n_copies)]
         return np.concatenate([self.X, *copies])
 
+    def mixed(self, n_copies):
+        """Images as they are, mixtures of any two (mixup), and their labels, mixed."""
+        rng = np.random.default_rng(self.seed)
+        X, Y = [self.X], [one_hot(self.y, len(DIGITS))]
+        for _ in range(n_copies):
+            mates = rng.permutation(len(self.X))
+            share = rng.random((len(self.X), 1), dtype=np.float32)
+            X.append(X[0] + share * (X[0][mates] - X[0]))
+            Y.append(Y[0] + share * (Y[0][mates] - Y[0]))
+        return np.concatenate(X), np.concatenate(Y)
+
     def wrong(self, P):
         """Tell of each test image whether its digit is missed."""
         return DIGITS[P.argmax(axis=1)] != self.y_test
@@ -271,6 +282,19 @@ def _errors(lesson, kind, hidden, X, P, temperature, n_times):
     return {"errors": int(lesson.wrong(small.predict_proba(lesson.X_test)).sum())}
 
 
+def measure_mixed(lesson, kind, hidden, temperature, n_copies, n_times):
+    """Errors of a student that meets mixtures of images too.
+
+    Their soft targets are the teacher's, or, without a temperature, mixed labels.
+    """
+    lesson = lesson()
+    X, P = lesson.mixed(n_copies)
+    if temperature is None:
+        return _errors(lesson, kind, hidden, X, P, 1.0, n_times)
+    P = np.concatenate([lesson.ask(part) for part in np.array_split(X, n_copies + 1)])
+    return _errors(lesson, kind, hidden, X, P, temperature, n_times)
+
+
 def measure_omitted(lesson, kind, hidden, temperature, kept):
     """Errors of a student that has met no image of most digits, or of one.
 
@@ -349,6 +373,10 @@ def list_units(n_seeds, smoke):
             yield unit("net", wide, f"T = {T:g}, longer", measure_distilled, T, 0, 5)
         yield unit("net", wide, "plain, longer", measure_plain, 0, 5)
         yield unit("net", wide, "T = 20, longest", measure_distilled, 20.0, 0, 25)
+        yield unit("net", wide, "T = 20, mixed images", measure_mixed, 20.0, *many)
+        yield unit("net", wide, "plain, mixed images", measure_mixed, None, *many)
+        most = 2 * sizes.n_copies, 25
+        yield unit("net", wide, "T = 20, mixed, longest", measure_mixed, 20.0, *most)
         yield unit("fast net", wide, "plain", measure_plain, 0, 5)
         yield unit("fast net", wide, "T = 20", measure_distilled, 20.0, 0, 5)
 

@@ -276,9 +276,11 @@ def decide(
         if not race.train.has_two_labels():  # few students could be fitted
             search = search.without_plain()
         choice = race.run(search)
-        if choice.best == PLAIN or PLAIN not in race.losses or search.n_soft < 2:
+        if PLAIN not in race.losses or search.n_soft < 2:
             return choice
-        if len(split[1]) >= FEW_HELD_OUT:
+        if choice.best == PLAIN:
+            beats = False
+        elif len(split[1]) >= FEW_HELD_OUT:
             beats = race.beats_again(choice.best)
         else:
             other = _other_split(rows, folds, split, trainer.seed + 1)
@@ -293,7 +295,7 @@ def decide(
                 or not again.train.has_two_labels()
                 or again.meet_again(choice, race)
             )
-        return choice if beats else Choice(PLAIN)
+        return choice if beats else race.choose_plain()
 
 
 def _own_folds(rows, own):

@@ -87,6 +87,12 @@ def fit_finish(student, rows, Q, least):
     return Finish(), Q
 
 
+def shrink_least(student, X):
+    """Return the least shrinkage that is tried, and the answers of trees after it."""
+    least = min(filter(None, STRENGTHS))
+    return Finish(shrinkage=least), shrunk_answers(student, X, [least])[0]
+
+
 def _fit_trees(student, rows, Q, least):
     """Fit the strength of shrinkage and, for the mean of several trees, a temperature.
 

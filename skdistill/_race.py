@@ -5,7 +5,7 @@ from functools import reduce
 
 import numpy as np
 
-from skdistill._finish import Finish, fit_finish
+from skdistill._finish import Finish, fit_finish, shrink_least
 from skdistill._pace import FINAL_ROUND, TRIAL
 from skdistill._panel import Panel, weigh
 from skdistill._training import PLAIN, Settings
@@ -126,6 +126,31 @@ class Race:
             [s for s in self.losses if s.encoding],
         )
         return Choice(best, seats, self.finishes.get(best, Finish()))
+
+    def choose_plain(self):
+        """Return the plain student, shrunk or tempered where that is better.
+
+        Few held-out rows seldom meet the zeros of trees, which are never honest: a tree
+        that gives a class no chance at all is shrunk where that is not worse.
+        """
+        finished = [
+            settings
+            for settings in self.losses
+            if settings.finish and settings == replace(PLAIN, finish=settings.finish)
+        ]
+        if not finished:
+            return Choice(PLAIN)
+        best = self.best_of(finished)
+        if not self.beats(best, PLAIN):
+            student, _ = self.plain[PLAIN]
+            if best.finish != "shrunk" or student.predict_proba(self.test.X).all():
+                return Choice(PLAIN)
+            if not self.finishes[best].shrinkage:
+                self.finishes[best], Q = shrink_least(student, self.test.X)
+                self.score(best, Q)
+            if self.beats(PLAIN, best):
+                return Choice(PLAIN)
+        return Choice(best, finish=self.finishes[best])
 
     def meet_again(self, choice, first):
         """Tell whether what was chosen on other rows beats the plain student here too.

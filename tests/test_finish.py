@@ -16,7 +16,9 @@ from sklearn.ensemble import (
     RandomForestClassifier,
 )
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
@@ -392,3 +394,22 @@ def test_shrunk_trees_are_exported(table, tmp_path):
         X_test.astype(np.float32)
     )
     assert_allclose(answers, student.predict_proba(X_test), atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3])
+def test_zeros_that_no_held_out_row_meets_are_shrunk_away(seed):
+    """Where a weak teacher loses to labels alone, these still want a finish."""
+    X, y = make_classification(
+        3000, 6, n_informative=4, flip_y=0.05, class_sep=1.5, random_state=seed
+    )
+    X, X_test, y, y_test = train_test_split(X, y, train_size=1000, random_state=seed)
+    small = DistilledClassifier(
+        GaussianNB(), RandomForestClassifier(20), transfer=None, random_state=0
+    ).fit(X, y)
+    assert small.alpha_ == 0
+    assert small.student_shrinkage_ > 0
+    summary = pd.DataFrame(small.summary_)
+    chosen = summary[summary["chosen"] & (summary["metric"] == "log_loss")]
+    assert chosen["model"].tolist() == ["plain student, shrunk"]
+    plain = log_loss(y_test, small.plain_student_.predict_proba(X_test))
+    assert log_loss(y_test, small.predict_proba(X_test)) < 0.5 * plain

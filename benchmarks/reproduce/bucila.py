@@ -122,16 +122,16 @@ def measure_munge(split, **length):
     return {"rmse": s.rmse(small), "n_drawn": int(small.n_transfer_rows_)}
 
 
-def measure_default(split):
+def measure_default(split, effort="default"):
     """RMSE of the student of a DistilledClassifier that is left alone.
 
     It gets the fitted teacher for rows that it draws, and out-of-fold probabilities
     for the training rows.
     """
     s = split()
-    small = DistilledClassifier(s.teacher, make_student(s), random_state=s.seed).fit(
-        s.X, s.y, soft_targets=s.out_of_fold
-    )
+    small = DistilledClassifier(
+        s.teacher, make_student(s), effort=effort, random_state=s.seed
+    ).fit(s.X, s.y, soft_targets=s.out_of_fold)
     chosen = {"alpha": float(small.alpha_), "transfer": str(small.transfer_)}
     return {"rmse": s.rmse(small), **chosen}
 
@@ -152,6 +152,8 @@ def list_units(n_seeds, smoke):
             yield unit(STUDENT, "MUNGE, soft only", measure_munge, RECIPE)
             yield unit(STUDENT, "default", measure_default, RECIPE)
             if table == "letter.p2":
+                high = partial(measure_default, effort="high")
+                yield unit(STUDENT, "high effort", high, RECIPE)
                 longer = partial(measure_munge, max_steps=60_000, early_stopping=False)
                 yield unit(STUDENT, "MUNGE, 60,000 steps", longer)
 

@@ -63,7 +63,7 @@ def main():
     heads = ("table", "teacher", "student")
     print("{:<12}{:<12}{:<12}".format(*heads), end="")
     print(2 * f"{'optimism, SE':>14}{'log-loss':>9}{'alpha':>6}")
-    better = []
+    better, optimism = [], []
     for table in parser.parse_args().tables:
         for name, teacher in make_teachers().items():
             for kind, student in make_students().items():
@@ -71,8 +71,10 @@ def main():
                     warnings.simplefilter("ignore")
                     pair = list(compare(table, teacher, student))
                 better.append([new for _, new, _ in pair])
+                optimism.append([ahead for ahead, *_ in pair])
                 print(f"{table:<12}{name:<12}{kind:<12}", end="")
                 print("".join("{:>14.1f}{:>9.3f}{:>6}".format(*one) for one in pair))
+    print("median optimism: {:.1f} and {:.1f} SE".format(*np.median(optimism, axis=0)))
     ours, alone = np.array(better).T
     ratio = np.exp(np.log(ours / alone).mean())
     print(

@@ -218,10 +218,9 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
     fitted teacher a clone is fitted once (below 2,500 rows up to twice), and where
     `soft_targets` are given 5 more times each if students without new rows are tried,
     unless it is frozen, its clones cannot be fitted on `X` and `y` alone, or `effort`
-    is "low". With
-    `alpha`, `temperature` and `transfer` fixed there is one fit of the student, and
-    none of the teacher beyond its targets.
-    `fit_seconds_` says where the time went.
+    is "low". With `alpha`, `temperature` and `transfer` fixed there is one fit of the
+    student, and none of the teacher beyond its targets. `fit_seconds_` says where the
+    time went.
 
     Choices are made where at least 250 rows are given; with fewer, alpha is .5
     without transfer rows. Transfer rows weigh the mean weight of the training rows:

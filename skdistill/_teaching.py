@@ -203,6 +203,9 @@ class CrossFitted:
         train, test : ndarray of int
             Disjoint positions.
 
+        **_
+            What a Shadow takes besides.
+
         Returns
         -------
         teacher : classifier

@@ -18,7 +18,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from skdistill import DistilledClassifier, LogisticStudent, MLPStudent
 from skdistill._pace import Length
-from skdistill._record import NO_HELP
+from skdistill._record import NO_HELP, NO_TEACHER
 from skdistill.soft_targets import log_loss_rows, one_hot, temper
 from skdistill.students import last_step
 from skdistill.transfer import MungeSampler
@@ -92,10 +92,11 @@ def test_best_on_few_rows_has_to_win_a_second_time(table, monkeypatch, stands):
     ).fit(X, y)
     assert len(met) == 1 and len(met[0]) == 160
     chosen = small.summary_["chosen"]
-    is_plain = small.summary_["model"][chosen] == "plain student"
+    # as it is, or shrunk
+    is_plain = np.char.startswith(small.summary_["model"][chosen], "plain student")
     assert is_plain.all() != stands
     if not stands:
-        assert (small.summary_["note"][chosen] == NO_HELP).all()
+        assert np.isin(small.summary_["note"][chosen], [NO_HELP, NO_TEACHER]).all()
         assert small.alpha_ == 0.0
 
 

@@ -227,7 +227,7 @@ def test_kept_forest_is_grown_once_and_answers_as_any_other():
 def test_bucila_runs_at_tiny_sizes(table, cache_folder):
     units = [u for u in bucila.list_units(1, smoke=True) if u.table == table]
     lines = _records.run(units)
-    longer = ["MUNGE, 60,000 steps"] if table == "letter.p2" else []
+    longer = ["high effort", "MUNGE, 60,000 steps"] if table == "letter.p2" else []
     assert [line["setting"] for line in lines] == [
         "teacher", "plain", "MUNGE, soft only", "default", *longer,
     ]  # fmt: skip

@@ -111,6 +111,17 @@ def test_mlp_student_answers_as_its_net(activation, digits):
     assert_allclose(student.decision_function(X), z, atol=1e-4)
 
 
+@pytest.mark.parametrize("early_stopping", [True, False])
+@pytest.mark.parametrize("ema_decay", [0, 0.5, 0.99])
+def test_mlp_student_learns_with_any_average_of_weights(
+    ema_decay, early_stopping, digits
+):
+    X, y = digits
+    student = quick(ema_decay=ema_decay, early_stopping=early_stopping, max_steps=400)
+    assert student.fit(X, y).score(X, y) > 0.97
+    assert student.partial_fit(X, y).score(X, y) > 0.97
+
+
 @pytest.mark.parametrize("temperature", [1.0, 5.0])
 @pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
 def test_dense_net_writes_the_gradient_of_autograd(activation, temperature):

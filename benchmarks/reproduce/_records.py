@@ -147,9 +147,18 @@ def machine():
     threads = os.environ.get("OMP_NUM_THREADS", "all")
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     return (
-        f"{os.cpu_count()} cores, no GPU, OMP_NUM_THREADS {threads}, "
+        f"{os.cpu_count()} cores, {_gpu()}, OMP_NUM_THREADS {threads}, "
         f"load average {load:.1f}"
     )
+
+
+def _gpu():
+    """Name of the GPU, as far as torch sees one."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return "no GPU"
+    return torch.cuda.get_device_name()
 
 
 def versions():

@@ -3,6 +3,7 @@
 A teacher of two hidden layers of 1200 units, trained with dropout on images that are
 moved by up to two pixels, teaches a student of two hidden layers of 800 units, which
 sees only images that are not moved. Lengths of training are ours: the paper names none.
+Nets are trained on a GPU where there is one, on which five seeds take ten minutes.
 """
 
 from dataclasses import asdict, dataclass
@@ -84,6 +85,7 @@ def make_net(hidden, n_epochs, batch_size, *, temperature=1.0, strict=False, rat
         iterator_train__shuffle=True,
         callbacks=[("cosine", cosine)],
         classes=DIGITS,
+        device="cuda" if torch.cuda.is_available() else "cpu",
         verbose=0,
     )
 
@@ -124,8 +126,8 @@ def _moving_layer(reach=2):
                 return X
             wide = SIDE + 2 * reach
             images = torch.nn.functional.pad(X.view(-1, SIDE, SIDE), (reach,) * 4)
-            moves = torch.randint(0, 2 * reach + 1, (2, len(X), 1))
-            at = torch.arange(SIDE)
+            moves = torch.randint(2 * reach + 1, (2, len(X), 1), device=X.device)
+            at = torch.arange(SIDE, device=X.device)
             rows = (moves[0] + at) * wide
             places = rows[:, :, None] + (moves[1] + at)[:, None, :]
             return images.view(len(X), -1).gather(1, places.view(len(X), -1))

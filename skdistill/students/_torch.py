@@ -331,7 +331,7 @@ class StudentNet(NeuralNet):
             self.history.record("valid_loss_best", loss < self.best_loss_)
             if loss < self.best_loss_:
                 self.best_loss_, self.best_step_ = loss, self.n_steps_
-                self._best = [average.clone() for average in self._average]
+                self._best = [v.detach().clone() for v in self._steady()]
             return
         if self.plan.n_between is not None:
             iterator = islice(iterator, self.plan.n_steps - self.n_steps_)
@@ -411,8 +411,10 @@ class StudentNet(NeuralNet):
         return [w.numpy().copy() for w in weights], [b.numpy().copy() for b in biases]
 
     def _kept(self):
-        if self._best is not None:
-            return self._best
+        return self._steady() if self._best is None else self._best
+
+    def _steady(self):
+        """Averaged weights, or without averaging the last ones."""
         return self._average if self.plan.ema_decay else self._vectors()
 
 

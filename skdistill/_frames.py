@@ -18,8 +18,20 @@ def as_frame(X):
             "X must be rows that are there, got a polars LazyFrame, which is a query. "
             "Pass X.collect()."
         )
+    if nw.dependencies.is_pandas_dataframe(X):
+        X = _dense(X)
     frame = nw.from_native(X, eager_only=True, pass_through=True)
     return frame if isinstance(frame, nw.DataFrame) else None
+
+
+def _dense(X):
+    """A pandas frame without sparse columns, which narwhals does not know."""
+    at = [i for i, d in enumerate(X.dtypes) if type(d).__name__ == "SparseDtype"]
+    if at:
+        X = X.copy()
+    for i in at:
+        X.isetitem(i, X.iloc[:, i].sparse.to_dense())
+    return X
 
 
 def shown(names, most=10):
@@ -77,11 +89,14 @@ def numeric_view(X):
     """
     frame = as_frame(X)
     if frame is not None:
-        columns = [
-            column_codes(series)[0] if is_discrete(series) else to_float(series)
-            for series in frame.iter_columns()
-            if not series.dtype.is_temporal()
-        ]
+        try:
+            columns = [
+                column_codes(series)[0] if is_discrete(series) else to_float(series)
+                for series in frame.iter_columns()
+                if not series.dtype.is_temporal()
+            ]
+        except TypeError:  # cells that are lists
+            return None
         view = np.column_stack(columns).astype(np.float64) if columns else None
     else:
         view = _as_matrix(X)
@@ -104,6 +119,9 @@ def _as_matrix(X):
 
 def to_float(series):
     """Return a numeric column as float64 with NaN for missing values."""
+    if series.dtype.is_integer() and not series.null_count():
+        # Arrow refuses to cast whole numbers that a float holds by rounding only.
+        return series.to_numpy().astype(np.float64)
     return series.cast(nw.Float64).to_numpy().astype(np.float64, copy=False)
 
 
@@ -200,6 +218,9 @@ def _concat_pandas(frames):
         if all(isinstance(part.dtype, pd.CategoricalDtype) for part in parts) and (
             not isinstance(stacked[name].dtype, pd.CategoricalDtype)
         ):
-            # pandas keeps the dtype only where all parts have the same categories
+            # pandas keeps the dtype only where all parts have the same categories;
+            # parts in which all is missing have none of any type
+            dtype = next((p.dtype for p in parts if len(p.cat.categories)), None)
+            parts = [p if len(p.cat.categories) else p.astype(dtype) for p in parts]
             stacked[name] = union_categoricals(parts)
     return stacked

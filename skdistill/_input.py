@@ -129,7 +129,9 @@ def labels_of_members(teacher, y):
     if not isinstance(teacher, AveragedTeacher):
         return None
     fitted = [m for m in teacher.teachers if is_fitted(m) and hasattr(m, "classes_")]
-    labels = [np.unique(y), *(np.asarray(m.classes_) for m in fitted)]
+    labels = [np.asarray(m.classes_) for m in fitted]
+    if y is not None:
+        labels.append(np.unique(y))
     if len({some.dtype.kind for some in labels}) > 1:  # a word on it comes from `fit`
         return None
     return np.unique(np.concatenate(labels)) if fitted else None

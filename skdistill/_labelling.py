@@ -300,6 +300,8 @@ def resolve_classes(teacher_classes, classes, y, soft_targets):
 def in_order(soft_targets, columns):
     """Put the columns of a data frame that are named by the classes in their order."""
     frame, labels = as_frame(soft_targets), np.asarray(columns).tolist()
+    if frame is not None and set(frame.columns) == set(map(str, labels)):
+        labels = list(map(str, labels))  # some libraries have names of text only
     if frame is None or frame.columns == labels or set(frame.columns) != set(labels):
         return soft_targets
     return frame[:, [frame.columns.index(label) for label in labels]].to_native()
@@ -355,7 +357,13 @@ def make_splits(cv, X, y, codes, *, split_params, seed):
     """
     if not isinstance(cv, str):
         folds = check_cv(cv, y, classifier=True).split(X, y, **split_params)
-        return [(np.asarray(train), np.asarray(test)) for train, test in folds]
+        splits = [(np.asarray(a), np.asarray(b)) for a, b in folds if len(b)]
+        if not splits:
+            raise ValueError(
+                f"cv must give at least one fold with rows to label, got none of "
+                f"{type(cv).__name__}. A generator serves once: pass a list of folds."
+            )
+        return splits
     n_rows, most = num_samples(X), int(np.bincount(codes).max())
     groups = split_params.get("groups")
     n_folds = N_FOLDS

@@ -15,6 +15,7 @@ from skdistill.students import (
     takes_validation,
 )
 from skdistill.transfer import MungeSampler, UnlabelledPool
+from skdistill.transfer._table import Table
 
 #: Rows drawn for each training row, by kind of student (a net that is only compared
 #: with others makes do with fewer), and limits of their number.
@@ -183,6 +184,10 @@ def automatic_samplers(X, student):
         or num_samples(X) < 2
         or rows_to_draw(student, num_samples(X), n_columns(X)) == 0
     ):
+        return {}
+    try:
+        Table(X)
+    except (TypeError, ValueError):  # infinity, or cells that are no single values
         return {}
     samplers = [MungeSampler(**strength) for strength in STRENGTHS]
     return {_name(sampler): sampler for sampler in samplers}

@@ -303,6 +303,8 @@ def _answers_of_shadow(rows, shadow, split):
     teacher = shadow.fitted_on(train)
     unseen = told.with_targets(shadow.answers_of(teacher, told.X))
     seen = learnt.with_targets(shadow.answers_of(teacher, learnt.X))
+    if not all(len(some.only_answered()) for some in (told, unseen, seen)):
+        raise NoShadowError("Teacher or clone answers no row of a part.")
     if not has_seen(told, unseen, seen):
         return None
     (low, _), (high, _) = (_loss(some, len(learnt)) for some in (seen, unseen))

@@ -221,7 +221,10 @@ class CrossFitted:
             for fitted, asked in self.splits
         ]
         inner = [
-            (fitted, asked) for fitted, asked in inner if len(asked) and len(fitted)
+            (fitted, asked)
+            for fitted, asked in inner
+            # all rows that are left may be of weight 0, which are not in `train`
+            if len(asked) and np.isin(fitted, train).any()
         ]
         inner += self._more_folds(inner, train)
         P, _ = self._out_of_fold(inner)

@@ -19,7 +19,9 @@ from skdistill.students import (
 )
 
 #: Gradient at which a linear student ends that is only compared: that takes far fewer
-#: iterations, and its loss on other rows hardly differs.
+#: iterations, and its loss on other rows hardly differs. One whose `C` was chosen that
+#: way ends there at last too: where little is penalised, to end early is what held-out
+#: rows have found good.
 TRIAL_TOL = 1e-4
 
 
@@ -254,7 +256,8 @@ class Trainer:
             last.set_params(encoding=settings.encoding)
         if settings.C is not None:
             last.set_params(C=settings.C)
-        if length is not TO_KEEP and isinstance(last, LogisticStudent):
+        is_trial = length is not TO_KEEP or settings.C is not None
+        if is_trial and isinstance(last, LogisticStudent):
             last.set_params(tol=max(last.tol, TRIAL_TOL))
         if settings.is_plain:
             fitted = fit_on_labels(

@@ -23,7 +23,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.multioutput import MultiOutputClassifier
-from sklearn.naive_bayes import MultinomialNB
+from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
@@ -596,3 +596,23 @@ def test_cached_teacher_keeps_recent_requests_at_hand(tmp_path):
     np.testing.assert_allclose(cached.predict_proba(X), expected, rtol=1e-12)
     assert reads == []
     assert cached.n_hits_ == 2 * len(X)
+
+
+@pytest.mark.parametrize("chunk_size", [0, -1, 2.5, "x", None, True])
+def test_cached_teacher_refuses_a_size_of_chunks(chunk_size, flowers, tmp_path):
+    cached = CachedTeacher(flowers, tmp_path / "a.db", "k", chunk_size=chunk_size)
+    with pytest.raises(ValueError, match="chunk_size must be 'auto' or a number"):
+        cached.predict_proba(IRIS[0])
+
+
+class Abstaining(GaussianNB):
+    def predict_proba(self, X):
+        P = super().predict_proba(X)
+        P[::2] = np.nan
+        return P
+
+
+def test_cached_teacher_predicts_no_class_for_rows_without_an_answer(tmp_path):
+    cached = CachedTeacher(Abstaining().fit(*IRIS), tmp_path / "a.db", "k")
+    with pytest.raises(ValueError, match=r"got no answer in \d+ of 150 rows"):
+        cached.predict(IRIS[0])

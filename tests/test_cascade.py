@@ -662,3 +662,15 @@ def test_cascade_refuses_missing_values_that_the_teacher_cannot_take(table):
     cascade = _cascade(student, teacher, max_disagreement=0.3).fit(X[1_000:2_500])
     with pytest.raises(ValueError, match="NaN"):
         cascade.predict(np.where(X < 0, np.nan, X))
+
+
+def test_cascade_curve_reaches_the_coverage_of_rows_with_an_answer(table, models):
+    X, y = make_classification(3000, random_state=0, class_sep=2)
+    teacher = RandomForestClassifier(30, random_state=0).fit(X[:800], y[:800])
+    student = LogisticStudent().fit(X[:800], y[:800])
+    P = teacher.predict_proba(X[800:])
+    P[::3] = np.nan
+    cascade = _cascade(student, teacher, max_disagreement=0.3)
+    cascade.fit(X[800:], soft_targets=P)
+    assert cascade.n_abstained_ > 100
+    assert cascade.curve_["coverage"].max() == cascade.coverage_ == 1.0

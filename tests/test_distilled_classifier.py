@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn import config_context
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.datasets import load_iris, load_wine, make_classification
 from sklearn.ensemble import (
     BaggingClassifier,
@@ -28,6 +28,7 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
     GroupKFold,
+    KFold,
     StratifiedKFold,
     cross_val_predict,
     train_test_split,
@@ -1059,3 +1060,90 @@ def test_lazy_frames_are_refused():
     for model in (DistilledClassifier(Costly()), MLPStudent(), LogisticStudent()):
         with pytest.raises(TypeError, match=r"polars LazyFrame.*Pass X.collect\(\)"):
             model.fit(lazy, y)
+
+
+def test_rows_with_infinity_that_the_models_take_are_distilled():
+    X, y = make_classification(300, random_state=0)
+    X[3, 0] = np.inf
+    boosting = HistGradientBoostingClassifier(max_iter=5)
+    small = DistilledClassifier(clone(boosting), boosting, random_state=0).fit(X, y)
+    assert small.transfer_ == "none"
+
+
+class Spread(TransformerMixin, BaseEstimator):
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        return np.array(X["v"].tolist())
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+
+@pytest.mark.parametrize("is_fitted", [True, False])
+def test_frames_of_lists_are_passed_on(is_fitted):
+    X, y = make_classification(300, random_state=0)
+    X = pd.DataFrame({"v": X.tolist()})
+    teacher = make_pipeline(Spread(), RandomForestClassifier(10, random_state=0))
+    if is_fitted:
+        teacher.fit(X[:150], y[:150])
+        X, y = X[150:], y[150:]
+    tree = make_pipeline(Spread(), DecisionTreeClassifier(max_depth=4))
+    assert (
+        DistilledClassifier(teacher, tree, random_state=0).fit(X, y).score(X, y) > 0.8
+    )
+
+
+def test_groups_of_rows_of_weight_0_alone_teach_nobody():
+    X, y = make_classification(400, random_state=0)
+    weight, groups = np.ones(400), np.arange(400) % 2
+    weight[::7] = 0
+    small = DistilledClassifier(
+        GaussianNB(), DecisionTreeClassifier(max_depth=5), random_state=0
+    ).fit(X, y, sample_weight=weight, groups=groups)
+    assert small.score(X, y) > 0.8
+
+
+def test_a_generator_of_folds_that_is_used_up_is_named():
+    X, y = make_classification(100, random_state=0)
+    folds = (fold for fold in list(KFold(3).split(X)))
+    small = DistilledClassifier(
+        GaussianNB(), DecisionTreeClassifier(), cv=folds, alpha=0.5, transfer=None
+    ).fit(X, y)
+    with pytest.raises(ValueError, match="A generator serves once"):
+        small.fit(X, y)
+
+
+def test_members_with_words_for_labels_need_no_y():
+    X, codes = load_iris(return_X_y=True)
+    y = np.array(["a", "b", "c"], dtype=object)[codes]
+    known = GaussianNB().fit(X, y)
+    small = DistilledClassifier(known, DecisionTreeClassifier(), transfer=None)
+    small.set_params(teacher=[known, DecisionTreeClassifier()])
+    small.fit(X, soft_targets=known.predict_proba(X))
+    assert small.score(X, y) > 0.9
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_soft_targets_are_matched_by_names_that_are_texts(library):
+    X, y = load_iris(return_X_y=True)
+    P, order = np.eye(3)[y] * 0.7 + 0.1, [2, 0, 1]
+    names = [str(k) for k in order]
+    if library == "pandas":
+        named = pd.DataFrame(P[:, order], columns=names)
+    else:
+        named = pl.DataFrame(P[:, order], schema=names)
+    small = DistilledClassifier(
+        None, DecisionTreeClassifier(max_depth=3), alpha=1.0, transfer=None
+    ).fit(X, y, soft_targets=named)
+    assert small.score(X, y) > 0.9
+
+
+def test_neighbours_are_not_taught_by_drawn_copies():
+    X, y = load_iris(return_X_y=True)
+    small = DistilledClassifier(
+        GaussianNB(), KNeighborsClassifier(), targets="sample", transfer=None
+    )
+    with pytest.raises(ValueError, match="targets must name a route"):
+        small.fit(X, y)

@@ -2,6 +2,7 @@ import shutil
 import subprocess
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import load_iris, make_classification
 from sklearn.decomposition import PCA
@@ -972,3 +973,20 @@ def test_rows_must_suit(students, tmp_path):
     with pytest.raises(TypeError, match="X must be a data frame"):
         export_c(mlp(max_steps=2).fit(table_, y), tmp_path / "model.h", X=X)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("table", ["classes", "two", "categories"])
+def test_linear_student_of_a_temperature_is_written(table, tmp_path):
+    rng = np.random.RandomState(0)
+    X, y = make_classification(300, n_classes=2, random_state=0)
+    if table == "classes":
+        X, y = load_iris(return_X_y=True)
+    if table == "categories":
+        c = pd.Categorical(rng.choice(["a", "b"], size=300))
+        X = pd.DataFrame({"x": X[:, 0], "c": c})
+    P = rng.dirichlet(np.ones(len(np.unique(y))), size=len(y))
+    small = DistilledClassifier(
+        None, LogisticStudent(), alpha=1.0, temperature=2.0, transfer=None
+    ).fit(X, soft_targets=P)
+    source = export_c(small, tmp_path / "m.h", X=X)
+    assert source.max_difference < 1e-5

@@ -6,7 +6,14 @@ import polars as pl
 import pytest
 from scipy import sparse
 
-from skdistill._frames import as_frame, column_codes, concat_rows, is_text, numeric_view
+from skdistill._frames import (
+    as_frame,
+    column_codes,
+    concat_rows,
+    is_text,
+    numeric_view,
+    to_float,
+)
 
 TABLE = {
     "number": [1.5, None, 3.0],
@@ -201,3 +208,18 @@ def test_concat_rows_returns_the_rows_themselves_without_more():
 def test_concat_rows_refuses_rows_of_another_kind(first, second, error, message):
     with pytest.raises(error, match=message):
         concat_rows(first, second)
+
+
+def test_whole_numbers_that_no_float_holds_are_rounded():
+    pa = pytest.importorskip("pyarrow")
+    values = [2**60 + 1, 2**61 + 3, 5]
+    series = as_frame(pa.table({"a": values})).get_column("a")
+    assert to_float(series).tolist() == [float(v) for v in values]
+
+
+def test_parts_in_which_a_category_is_missing_are_stacked():
+    one = pd.DataFrame({"c": pd.Categorical(["a", "b"])})
+    two = pd.DataFrame({"c": pd.Categorical([None, None])})
+    both = concat_rows(one, two)
+    assert both["c"].cat.categories.tolist() == ["a", "b"]
+    assert both["c"].isna().tolist() == [False, False, True, True]

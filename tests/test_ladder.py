@@ -220,3 +220,14 @@ def test_student_ladder_is_a_grid():
     assert len(search.cv_results_["params"]) == len(ladder)
     assert search.best_estimator_.student_.classes_.tolist() == [0, 1]
     assert clone(search).param_grid["student"].names == ladder.names
+
+
+def test_ladder_takes_texts_that_know_pandas_na():
+    rng = np.random.RandomState(0)
+    words = rng.choice(["a", "b", "c"], size=300).astype(object)
+    words[::9] = None
+    X = pd.DataFrame({"x": rng.randn(300), "c": pd.array(words, dtype="string")})
+    y = rng.randint(2, size=300)
+    students = student_ladder(X, y, kinds=("tree", "boosting"))
+    for student in students:
+        assert student.fit(X, y).predict_proba(X).shape == (300, 2)

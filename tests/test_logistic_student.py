@@ -307,3 +307,21 @@ def test_piecewise_student_answers_sparse_rows_as_it_answers_dense_ones():
     assert_allclose(
         student.predict_proba(sparse.csr_matrix(X)), student.predict_proba(X), rtol=1e-9
     )
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_matrix])
+def test_logistic_student_refuses_numbers_whose_squares_overflow(kind):
+    X = np.random.RandomState(0).randn(100, 3)
+    X[:, 1] *= 1e160
+    with pytest.raises(ValueError, match=r"squares are finite .* in 1 of its 3 col"):
+        LogisticStudent().fit(kind(X), np.arange(100) % 2)
+
+
+def test_logistic_student_takes_pandas_na_among_objects():
+    X = pd.DataFrame({"a": pd.Series([1.0, pd.NA, 2.0] * 50, dtype=object)})
+    Z = pd.DataFrame({"a": [1.0, np.nan, 2.0] * 50})
+    y = np.arange(150) % 2
+    assert_allclose(
+        LogisticStudent().fit(X, y).predict_proba(X),
+        LogisticStudent().fit(Z, y).predict_proba(Z),
+    )

@@ -224,3 +224,8 @@ def test_agreements_refuse_bad_input(call, message):
 def test_distances_refuse_bad_input(metric, P, Q, message):
     with pytest.raises(ValueError, match=message):
         metric(P, Q)
+
+
+def test_agreement_needs_a_row():
+    with pytest.raises(ValueError, match="answers for one row or more, got none"):
+        agreement([], [])

@@ -1,12 +1,15 @@
 """MLPStudent: trained in torch, answering from plain arrays."""
 
 import copy
+import datetime
 import io
 import pickle
 import signal
 import subprocess
 import sys
 import threading
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -18,7 +21,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_digits,
+    load_iris,
+    load_wine,
+    make_classification,
+)
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
@@ -27,7 +36,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EpochTimer
+from skorch.callbacks import (
+    Callback,
+    Checkpoint,
+    EpochScoring,
+    EpochTimer,
+    Freezer,
+    LRScheduler,
+)
 from skorch.history import History
 
 from skdistill import MLPStudent
@@ -198,7 +214,7 @@ def test_mlp_student_learns_from_weights(digits):
 
 def test_hold_out_keeps_equal_rows_together():
     rng = np.random.RandomState(0)
-    X = rng.randint(0, 3, (2000, 4)).astype(np.float32)  # at most 81 distinct rows
+    X = rng.randint(0, 8, (2000, 4)).astype(np.float32)  # some 500 distinct rows
     X[:, 0] *= -0.0  # 0.0 and -0.0 are the same number
     X[::2, 0] *= -1.0
     rows = training_rows(X, np.eye(2)[rng.randint(0, 2, 2000)], np.ones(2000))
@@ -846,3 +862,91 @@ def test_mlp_student_warm_start_looks_at_what_matters(digits):
     warm.set_params(n_bins=8).fit(X, y)  # for piecewise inputs, which it has not
     with pytest.raises(ValueError, match="max_categories must be those of the net"):
         warm.set_params(max_categories=3).fit(X, y)
+
+
+@pytest.mark.parametrize("share", [0.03, 0.1, 0.2])
+def test_mlp_student_survives_codes_for_what_is_missing(share):
+    X, y = make_classification(
+        1200, 8, n_informative=6, n_redundant=0, class_sep=1.2, random_state=3
+    )
+    X = np.where(np.random.RandomState(0).rand(*X.shape) < share, -99999.0, X)
+    student = MLPStudent(random_state=0).fit(X[:900], y[:900])
+    assert student.score(X[900:], y[900:]) > 0.74
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, np.nan, np.inf, "a", None])
+def test_mlp_student_refuses_a_temperature(temperature, digits):
+    with pytest.raises(ValueError, match="temperature must be a finite number above"):
+        quick().fit_soft_targets(
+            digits[0], np.eye(10)[digits[1]], classes=range(10), temperature=temperature
+        )
+
+
+def test_mlp_student_says_that_training_diverged(digits):
+    with pytest.raises(ValueError, match=r"Training diverged within \d+ steps"):
+        MLPStudent(weight_decay=1e4, random_state=0).fit(*load_wine(return_X_y=True))
+    stream = MLPStudent(weight_decay=1e5, random_state=0)
+    with pytest.raises(ValueError, match=r"Training diverged within \d+ steps"):
+        for _ in range(5):
+            stream.partial_fit(*digits, classes=range(10))
+
+
+def test_mlp_student_keeps_to_a_decay_that_a_large_rate_allows():
+    X, y = load_wine(return_X_y=True)
+    assert MLPStudent(learning_rate=0.5, random_state=0).fit(X, y).score(X, y) > 0.95
+
+
+def test_mlp_student_learns_each_of_few_different_rows():
+    code = np.repeat(np.arange(95), 3)
+    y = np.random.RandomState(7).randint(0, 2, 95)[code]
+    X = pd.DataFrame({"code": [f"k{i}" for i in code]})
+    scores = [MLPStudent(random_state=s).fit(X, y).score(X, y) for s in range(5)]
+    assert min(scores) > 0.95
+
+
+@pytest.mark.parametrize("kind", ["decimal", "fraction", "sparse", "bool_"])
+def test_mlp_student_takes_all_kinds_of_numbers_for_numbers(kind):
+    x = np.random.RandomState(0).randn(300).round(3)
+    column = {
+        "decimal": lambda: [Decimal(f"{v:.3f}") for v in x],
+        "fraction": lambda: [Fraction(int(v * 1000), 1000) for v in x],
+        "sparse": lambda: pd.arrays.SparseArray(x),
+        "bool_": lambda: pd.Series(list(np.array(x > 0)), dtype=object),
+    }[kind]()
+    X = pd.DataFrame({"a": column})
+    student = quick(max_steps=300).fit(X, x > 0)
+    assert not student.encoder_.categorical_
+    assert student.score(X, x > 0) > 0.97
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (datetime.date(2020, 1, 1), "Turn dates and durations into numbers"),
+        (datetime.timedelta(1), "Turn dates and durations into numbers"),
+        ([1, 2], "Make columns of its parts"),
+        (1j, "Make columns of its parts"),
+    ],
+)
+def test_mlp_student_refuses_cells_that_are_no_levels(cell, message):
+    X = pd.DataFrame({"when": pd.Series([cell] * 30, dtype=object)})
+    with pytest.raises(TypeError, match=rf"Column 'when' must hold.*{message}"):
+        quick().fit(X, np.arange(30) % 2)
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        EpochScoring(lambda net, X, y: 1.0, name="s", use_caching=False),
+        Checkpoint(dirname="never"),
+        ("rate", LRScheduler()),
+        Freezer("*"),
+    ],
+)
+def test_mlp_student_refuses_callbacks_that_would_do_nothing(callback, digits):
+    with pytest.raises(ValueError, match="callbacks must only watch the history"):
+        quick(callbacks=[callback]).fit(*digits)
+
+
+def test_mlp_student_takes_a_tuple_of_callbacks(digits):
+    quick(callbacks=(EpochTimer(),)).fit(*digits)

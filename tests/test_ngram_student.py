@@ -220,6 +220,8 @@ def test_ngram_student_is_linear_but_for_very_many_classes(monkeypatch):
     small = quick(hidden_layer_sizes=(), n_buckets=90, embedding_size=2).fit(X, codes)
     assert small.table_.shape == (61, 3)
     monkeypatch.setattr("skdistill.students._ngram.MOST_LOGITS", 2)
+    assert len(quick().fit(X, codes).coefs_) == 1  # few texts: linear in any case
+    monkeypatch.setattr("skdistill.students._ngram.FEW_ROWS", 10)
     net = quick(max_steps=60).fit(X, codes)
     assert (net.table_.shape[1], len(net.coefs_), net.C_) == (16, 2, None)
 
@@ -470,9 +472,9 @@ def test_ngram_student_refuses_wrong_targets():
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"char_ngrams": (5, 3)}, "characters"),
-        ({"char_ngrams": (3,)}, "characters"),
-        ({"char_ngrams": (3, 50)}, "characters"),
+        ({"char_ngrams": (5, 3)}, "char_ngrams"),
+        ({"char_ngrams": (3,)}, "char_ngrams"),
+        ({"char_ngrams": (3, 50)}, "char_ngrams"),
         ({"word_ngrams": 9}, "word_ngrams"),
         ({"n_buckets": 0}, "n_buckets"),
         ({"hidden_layer_sizes": (0,)}, "hidden_layer_sizes"),
@@ -622,3 +624,29 @@ def test_ngram_student_hashes_as_crc32_says():
     buckets = sorted(zlib.crc32(word) % (1 << 24) for word in (b" tea", b" cup"))
     row = buckets.index(zlib.crc32(b" tea") % (1 << 24)) + 1
     assert student.encoder_.rows("tea").tolist() == [0, row]
+
+
+def test_ngram_student_of_many_classes_and_few_texts_learns():
+    names = [f"word{i}" for i in range(120)]
+    texts = [f"{name} {other}" for name in names for other in ("one", "two")][:200]
+    y = np.repeat(np.arange(120), 2)[:200]
+    student = NGramStudent(random_state=0).fit(texts, y)
+    assert student.hidden_layer_sizes == "auto"
+    assert len(student.coefs_) == 1
+    assert student.score([f"{name} three" for name in names[:100]], range(100)) > 0.9
+
+
+@pytest.mark.parametrize(
+    "lengths", [(3.5, 5), ("3", "5"), (3, 11), (5, 3), (3,), (0, 2)]
+)
+def test_ngram_student_refuses_lengths_by_name(lengths):
+    with pytest.raises(ValueError, match="char_ngrams must be two whole numbers"):
+        NGramStudent(char_ngrams=lengths).fit(["a b", "c d"], [0, 1])
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, np.nan])
+def test_ngram_student_refuses_a_temperature(temperature):
+    with pytest.raises(ValueError, match="temperature must be a finite number above"):
+        NGramStudent().fit_soft_targets(
+            ["a b", "c d"], np.eye(2), classes=[0, 1], temperature=temperature
+        )

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from numpy.testing import assert_allclose
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -25,7 +26,12 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardScaler
+from sklearn.preprocessing import (
+    MinMaxScaler,
+    OneHotEncoder,
+    PolynomialFeatures,
+    StandardScaler,
+)
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
@@ -650,3 +656,60 @@ def test_encoder_that_refuses_unknown_categories_refuses_them_in_the_file(tmp_pa
     )
     with pytest.raises(ValueError, match="Unknown Category"):
         loaded.predict_proba(X.assign(c="w"))
+
+
+@pytest.mark.parametrize("levels", [[0.0, 1.0, 2.0], [0, 1, 2], [False, True, True]])
+def test_zero_and_minus_zero_are_one_level(levels, tmp_path):
+    k = np.arange(300) % 3
+    X = pd.DataFrame({"c": pd.Categorical(np.array(levels)[k])})
+    student = LogisticStudent().fit(X, k == 0)
+    export_onnx(student, tmp_path / "m.onnx", X=X)
+    Z = pd.DataFrame({"c": [0.0, -0.0, 1.0]})
+    P = load_onnx(tmp_path / "m.onnx").predict_proba(Z)
+    assert_allclose(P, student.predict_proba(Z), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["floats", "integers", "gaps", "beside categories"])
+@pytest.mark.parametrize("student", [LogisticStudent(), MLPStudent((4,), max_steps=50)])
+def test_numbers_in_columns_of_objects_are_exported_as_numbers(student, kind, tmp_path):
+    rng = np.random.RandomState(0)
+    values = rng.randint(9, size=300) if kind == "integers" else rng.randn(300)
+    values = values.astype(object)
+    if kind in ("gaps", "beside categories"):
+        values[::5] = None
+    X = pd.DataFrame({"a": values})
+    if kind == "beside categories":
+        X["c"] = pd.Categorical(rng.choice(["x", "y"], size=300))
+    model = clone(student).fit(X, rng.randint(2, size=300))
+    export_onnx(model, tmp_path / "m.onnx", X=X)
+    P = load_onnx(tmp_path / "m.onnx").predict_proba(X)
+    assert_allclose(P, model.predict_proba(X), atol=1e-5)
+
+
+@pytest.mark.parametrize("table", [load_iris, load_wine])
+@pytest.mark.parametrize("scaler", [StandardScaler(), MinMaxScaler()])
+def test_trees_behind_a_scaler_round_as_scikit_learn_does(scaler, table, tmp_path):
+    X, y = table(return_X_y=True)
+    forest = RandomForestClassifier(10, random_state=0)
+    model = make_pipeline(clone(scaler), forest).fit(X, y)
+    export_onnx(model, tmp_path / "m.onnx", X=X)
+    P = load_onnx(tmp_path / "m.onnx").predict_proba(X)
+    assert_allclose(P, model.predict_proba(X), atol=1e-5)
+
+
+@pytest.mark.parametrize("idle", ["passthrough", None])
+def test_steps_that_do_nothing_are_left_out(idle, tmp_path):
+    X, y = load_iris(return_X_y=True)
+    model = make_pipeline(idle, MLPStudent((4,), max_steps=50, random_state=0))
+    export_onnx(model.fit(X, y), tmp_path / "m.onnx", X=X)
+    P = load_onnx(tmp_path / "m.onnx").predict_proba(X)
+    assert_allclose(P, model.predict_proba(X), atol=1e-5)
+
+
+@pytest.mark.parametrize("last", [LogisticStudent(), LogisticRegression(max_iter=500)])
+def test_indicators_of_imputers_are_refused_by_name(last, tmp_path):
+    X, y = load_iris(return_X_y=True)
+    X[::7, 1] = np.nan
+    model = make_pipeline(SimpleImputer(add_indicator=True), last).fit(X, y)
+    with pytest.raises(ValueError, match="Imputers must be without add_indicator"):
+        export_onnx(model, tmp_path / "m.onnx", X=X)

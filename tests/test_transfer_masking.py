@@ -161,3 +161,17 @@ def test_masking_sampler_refuses_what_it_cannot_mask(X, params, error, message):
 def test_masking_sampler_samples_only_once_fitted():
     with pytest.raises(NotFittedError):
         MaskingSampler().sample(3)
+
+
+def test_masking_takes_texts_of_a_category():
+    X = pd.Series(["a b c d", "e f g h"], dtype="category")
+    new = MaskingSampler().fit(X).sample(4, random_state=0)
+    assert len(new) == 4
+    assert not set(new) & set(X)
+
+
+@pytest.mark.parametrize("n_samples", [-1, 2.5])
+def test_masking_refuses_a_number_of_texts(n_samples):
+    sampler = MaskingSampler().fit(["a b c d", "e f g h"])
+    with pytest.raises(ValueError, match="n_samples must be a whole number"):
+        sampler.sample(n_samples)

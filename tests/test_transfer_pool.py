@@ -59,3 +59,9 @@ def test_check_pool_takes_rows_of_the_same_kind(X, pool):
 def test_check_pool_refuses_other_rows(X, pool, message):
     with pytest.raises(ValueError, match=message):
         check_pool(X, pool)
+
+
+@pytest.mark.parametrize("n_samples", [-1, 2.5, None])
+def test_pool_refuses_a_number_of_rows(n_samples):
+    with pytest.raises(ValueError, match="n_samples must be a whole number"):
+        UnlabelledPool(np.zeros((5, 2))).sample(n_samples)

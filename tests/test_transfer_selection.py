@@ -2,9 +2,13 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from numpy.testing import assert_array_equal
 from scipy import sparse
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.datasets import make_classification
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 
 from skdistill import DistilledClassifier, LogisticStudent, NGramStudent
@@ -156,3 +160,35 @@ def test_select_refuses_what_it_cannot_do(arguments, message):
     given = {"student": Fixed(sure([0.5] * 5)), "pool": np.zeros((5, 2)), "budget": 2}
     with pytest.raises(ValueError, match=message):
         select_for_labelling(**(given | arguments))
+
+
+def test_members_of_a_committee_may_know_other_classes():
+    X, y = make_classification(
+        400, 5, n_informative=4, n_redundant=0, n_classes=3, n_clusters_per_class=1,
+        random_state=0,
+    )  # fmt: skip
+    members = [
+        GaussianNB().fit(X[:99][y[:99] != k], y[:99][y[:99] != k]) for k in (2, 0)
+    ]
+    whole = [Whole(member) for member in members]
+    chosen, expected = (
+        select_for_labelling(some, X[99:], 5, strategy="disagreement", random_state=0)
+        for some in (members, whole)
+    )
+    assert_array_equal(chosen, expected)
+
+
+class Whole(ClassifierMixin, BaseEstimator):
+    """Answers for three classes, of which its model knows two."""
+
+    def __init__(self, model):
+        self.model = model
+        self.classes_ = np.arange(3)
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def predict_proba(self, X):
+        P = np.zeros((len(X), 3))
+        P[:, self.model.classes_] = self.model.predict_proba(X)
+        return P

@@ -40,7 +40,7 @@ PAPER_HINTON = {
 
 
 class Means:
-    """Means over seeds of one figure of an experiment.
+    """Means over seeds of one figure of an experiment, of all or of some seeds.
 
     Parameters
     ----------
@@ -52,18 +52,24 @@ class Means:
     """
 
     def __init__(self, name, figure):
-        self._values = defaultdict(list)
+        self._values = defaultdict(dict)
         for line in current_lines(name):
             if figure in line["figures"]:
-                self._values[_place(line)].append(line["figures"][figure])
+                self._values[_place(line)][line["seed"]] = line["figures"][figure]
 
-    def __call__(self, *place):
+    def __call__(self, *place, seeds=None):
         """Mean at (table, teacher, student, setting), NaN where nothing is done."""
-        return float(np.mean(self._values.get(place) or np.nan))
+        values = self._values.get(place, {})
+        some = [values[s] for s in values if seeds is None or s in seeds]
+        return float(np.mean(some or np.nan))
+
+    def seeds(self, *place):
+        """Seeds behind a mean."""
+        return set(self._values.get(place, ()))
 
     def n_seeds(self, *place):
         """Number of seeds behind a mean."""
-        return len(self._values.get(place, ()))
+        return len(self.seeds(*place))
 
 
 def current_lines(name):
@@ -112,7 +118,8 @@ def hinton_errors():
     mean = Means("hinton_mnist", "errors")
     at = ("mnist", "1200-1200")
     teacher = mean(*at, "none", "teacher")
-    rows = [("teacher", "", number(teacher, "{:.0f}"), "", 67, "")]
+    n_seeds = mean.n_seeds(*at, "none", "teacher")
+    rows = [("teacher", "", n_seeds, number(teacher, "{:.0f}"), "", 67, "")]
     for student, setting in (
         ("net 800-800", "plain"),
         ("net 800-800", "T = 20"),
@@ -136,12 +143,17 @@ def hinton_errors():
         ("MLPStudent 800-800", "T = 20"),
     ):
         errors = mean(*at, student, setting)
-        closed = share(mean(*at, student, "plain"), errors, teacher)
+        seeds = mean.seeds(*at, student, setting)
+        # Against teacher and plain student of the same seeds.
+        plain = mean(*at, student, "plain", seeds=seeds)
+        teacher = mean(*at, "none", "teacher", seeds=seeds)
+        closed = share(plain, errors, teacher)
         paper = PAPER_HINTON.get((student, setting), "")
         rows.append(
             (
                 student,
                 setting,
+                len(seeds),
                 number(errors, "{:.0f}"),
                 "" if setting == "plain" else closed,
                 paper,
@@ -149,7 +161,7 @@ def hinton_errors():
             )
         )
     return csv_table(
-        ("student", "targets", "errors", "gap closed", "paper: errors",
+        ("student", "targets", "seeds", "errors", "gap closed", "paper: errors",
          "paper: gap closed"),
         rows,
     )  # fmt: skip
@@ -159,12 +171,16 @@ def hinton_temperatures():
     """Errors over temperatures, of a wide and of a narrow student."""
     mean = Means("hinton_mnist", "errors")
     hidden = ("net 800-800", "net 30-30")
+    settings = ("plain", "T = 1", "T = 2.5", "T = 4", "T = 8", "T = 20")
+    at = ("mnist", "1200-1200")
+    seeds = [mean.seeds(*at, name, setting) for name in hidden for setting in settings]
+    seeds = set.intersection(*filter(None, seeds))  # the same for all
     return csv_table(
         ("targets", *hidden),
         [
-            (setting, *(number(mean("mnist", "1200-1200", name, setting), "{:.0f}")
+            (setting, *(number(mean(*at, name, setting, seeds=seeds), "{:.0f}")
                         for name in hidden))
-            for setting in ("plain", "T = 1", "T = 2.5", "T = 4", "T = 8", "T = 20")
+            for setting in settings
         ],
     )  # fmt: skip
 

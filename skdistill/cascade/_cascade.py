@@ -307,7 +307,7 @@ class CascadeClassifier(SharedParts, StudentHolder):
         asked = tested.take(np.flatnonzero(tested.is_inlier)[told])
         self._find_threshold(
             seen.take(np.flatnonzero(seen.is_inlier)), asked, asked.codes != codes,
-            n_tested=len(test), n_answerable=len(student.classes_),
+            n_tested=len(test) - self.n_abstained_, n_answerable=len(student.classes_),
         )  # fmt: skip
 
         # What it comes to.

@@ -1,9 +1,11 @@
 """Everything else goes through skl2onnx, which is taught our students here."""
 
+import copy
 import warnings
 
 import numpy as np
-from onnx import helper
+from onnx import TensorProto, helper
+from sklearn.pipeline import Pipeline
 
 from skdistill.deploy._boosting_graph import write_boosting
 from skdistill.deploy._encoder_graph import Port, select
@@ -87,19 +89,32 @@ def convert(estimator, names, ports):
         for name, port in zip(names, ports, strict=True)
     ]
     is_double = any(port.dtype == "float64" for port in ports)
+    estimator = _without_idle_steps(estimator)
+    kinds = {type(part).__name__ for part in _parts(estimator)}
+    if any(getattr(part, "add_indicator", False) for part in _parts(estimator)):
+        raise ValueError(
+            "Imputers must be without add_indicator to be exported, as skl2onnx leaves "
+            "the indicators out. Our students take missing values by themselves: leave "
+            "the imputer out."
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return convert_sklearn(
+            model = convert_sklearn(
                 estimator,
                 initial_types=types,
                 target_opset=TARGET_FLOAT64 if is_double else TARGET,
                 options=_options_for(estimator),
                 black_op=_DEPENDENT,
             )
+        if is_double:
+            ours = {"HistGradientBoostingClassifier", "HistGradientBoostingRegressor"}
+            _round_for_trees(model.graph, but_regressors=bool(kinds & ours))
+        return model
     except (
         exceptions.MissingConverter,
         exceptions.MissingShapeCalculator,
+        AttributeError,
         NotImplementedError,
         RuntimeError,
         TypeError,
@@ -117,6 +132,45 @@ def convert(estimator, names, ports):
             "skl2onnx, which hands numpy's numbers to protobuf >= 7. Install "
             "skl2onnx>=1.20, or protobuf<7."
         ) from error
+
+
+def _without_idle_steps(estimator):
+    """Leave out the steps of a Pipeline that pass rows on as they are."""
+    if type(estimator) is not Pipeline:
+        return estimator
+    steps = [s for s in estimator.steps if s[1] not in (None, "passthrough")]
+    return estimator if len(steps) == len(estimator.steps) else Pipeline(steps)
+
+
+def _round_for_trees(graph, but_regressors):
+    """Round what trees of scikit-learn look at to float32, as they do themselves.
+
+    Parameters
+    ----------
+    graph : onnx.GraphProto
+        Whose numbers are float64.
+
+    but_regressors : bool
+        Whether to leave regressors alone: boosting on histograms, which does not round,
+        consists of them.
+    """
+    nodes = []
+    for node in graph.node:
+        is_tree = node.op_type == "TreeEnsembleClassifier" or (
+            node.op_type == "TreeEnsembleRegressor" and not but_regressors
+        )
+        if is_tree:
+            single, double = f"{node.name}_single", f"{node.name}_double"
+            nodes += [
+                helper.make_node(
+                    "Cast", node.input[:1], [single], to=TensorProto.FLOAT
+                ),
+                helper.make_node("Cast", [single], [double], to=TensorProto.DOUBLE),
+            ]
+            node.input[0] = double
+        nodes.append(copy.deepcopy(node))
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _options_for(estimator):

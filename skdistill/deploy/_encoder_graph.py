@@ -300,7 +300,7 @@ def level_key(level, missing):
     """
     if level is None:
         return missing
-    return level if isinstance(level, str) else repr(float(level))
+    return level if isinstance(level, str) else repr(float(level) + 0.0)
 
 
 def missing_key(encoder):

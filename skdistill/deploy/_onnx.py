@@ -225,8 +225,8 @@ def _text_student(model):
 
 def _table(model, X):
     """Rows to check by: some of X, or made ones."""
-    front = type(_probes.front_of(model)).__name__
-    if front.endswith("Vectorizer") or (X is not None and is_text(X)):
+    encoder = _probes.front_of(model)
+    if type(encoder).__name__.endswith("Vectorizer") or (X is not None and is_text(X)):
         raise TypeError(
             "A model of texts must be an NGramStudent to be exported, got "
             f"{type(model).__name__}. Make NGramStudent() the student."
@@ -238,7 +238,9 @@ def _table(model, X):
                 f"X must have rows and columns, got shape {X.shape!r}. Pass rows as "
                 "predict_proba takes them."
             )
-        return _probes.some_rows(X)
+        X = _probes.some_rows(X)
+        is_ours = "TableEncoder" in mro_names(encoder)
+        return _probes.with_numbers(X, encoder.numeric_) if is_ours else X
     n_features = getattr(model, "n_features_in_", None)
     if n_features is None:
         raise ValueError(

@@ -126,7 +126,7 @@ def _texts(series, missing):
 def _text(value):
     if isinstance(value, np.generic):
         value = value.item()
-    return repr(float(value)) if isinstance(value, Real) else str(value)
+    return repr(float(value) + 0.0) if isinstance(value, Real) else str(value)
 
 
 def ask(session, feeds, expected):
@@ -144,8 +144,20 @@ def ask(session, feeds, expected):
     Returns
     -------
     answers : Answers
+
+    Raises
+    ------
+    ValueError
+        If the graph does not run.
     """
-    labels, P = session.run(["label", "probabilities"], feeds)
+    try:
+        labels, P = session.run(["label", "probabilities"], feeds)
+    except Exception as error:  # onnxruntime's own have no common base
+        reason = " ".join(str(error).split())[-200:]
+        raise ValueError(
+            "The model cannot be written as ONNX: its graph does not run, onnxruntime "
+            f"says {reason!r}. Take a student, or steps, that skl2onnx supports."
+        ) from error
     return Answers(np.asarray(labels), P.astype(np.float64), expected)
 
 

@@ -185,6 +185,33 @@ def make_frame(columns, names):
     )
 
 
+def with_numbers(X, positions):
+    """Make floats of columns that hold numbers as Python objects.
+
+    Parameters
+    ----------
+    X : array-like or data frame
+
+    positions : list of int
+        Of the columns that a model takes for numbers.
+
+    Returns
+    -------
+    X : array-like or data frame
+        The same, where there are no such columns.
+    """
+    frame = as_frame(X)
+    if frame is None or not frame.implementation.is_pandas():
+        return X
+    objects = [i for i in positions if X.dtypes.iloc[i].kind == "O"]
+    if objects:
+        X = X.copy()
+    for i in objects:
+        column = X.iloc[:, i]
+        X.isetitem(i, column.where(column.notna(), np.nan).astype(np.float64))
+    return X
+
+
 def columns_of(X):
     """Columns of rows: float64 arrays, integer arrays, and lists of other values."""
     frame = as_frame(X)

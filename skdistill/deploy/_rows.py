@@ -304,13 +304,13 @@ def _texts(column, marker):
 def _text(value):
     """Level of a category as it stands in the graph; None where missing.
 
-    1, 1.0 and True are one level.
+    1, 1.0 and True are one level, and so are 0.0 and -0.0.
     """
     if isinstance(value, str):
         return value
     if _is_missing(value):
         return None
-    return repr(float(value)) if isinstance(value, Real) else str(value)
+    return repr(float(value) + 0.0) if isinstance(value, Real) else str(value)
 
 
 def _is_missing(value):

@@ -252,6 +252,11 @@ def same_label(teacher, student, classes=None):
     """Tell on which rows teacher and student give the same label, (n_samples,)."""
     teacher, student = check_table_or_labels(teacher), check_table_or_labels(student)
     check_consistent_length(teacher, student)
+    if not len(teacher):
+        raise ValueError(
+            "teacher and student must have answers for one row or more, got none. Pass "
+            "the answers for the rows to compare on."
+        )
     if classes is None and teacher.ndim != student.ndim:
         raise ValueError(
             "classes must be given where one of teacher and student are labels and the "

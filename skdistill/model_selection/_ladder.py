@@ -155,6 +155,9 @@ def _for_table(X, n_rows, n_classes, seed):
             unknown_value=-1,
             max_categories=MAX_CATEGORIES,
         )
+        if _has_string_na(frame):
+            plain = FunctionTransformer(_with_nan, feature_names_out="one-to-one")
+            encoder = make_pipeline(plain, encoder)
         columns = [("categories", encoder, discrete)]
         return make_pipeline(ColumnTransformer(columns, remainder=numbers), student)
 
@@ -284,6 +287,20 @@ def _is_nullable(frame):
         not is_discrete(series) and not isinstance(series.to_native().dtype, np.dtype)
         for series in frame.iter_columns()
     )
+
+
+def _has_string_na(frame):
+    """Tell whether texts of a pandas frame are of the type that has NA, not NaN."""
+    if not frame.implementation.is_pandas():
+        return False
+    dtypes = [series.to_native().dtype for series in frame.iter_columns()]
+    texts = [getattr(getattr(d, "categories", None), "dtype", d) for d in dtypes]
+    return any(d.name == "string" and d.na_value is not np.nan for d in texts)
+
+
+def _with_nan(X):
+    """Objects for all columns, and NaN for what is missing."""
+    return X.astype(object).where(X.notna(), np.nan)
 
 
 def _check_matrix(X):

@@ -141,6 +141,8 @@ class SoftTargetClassifier(ClassifierMixin, BaseEstimator):
         # A model fitted on sparse rows knows no centres to put for missing values.
         refuse_nan = sparse.issparse(X) or (not reset and self.encoder_ is None)
         refuse_words(self, X)
+        if frame is not None and frame.implementation.is_pandas():
+            X = _without_na(frame.to_native())
         return validate_data(
             self,
             X,
@@ -382,3 +384,13 @@ def check_weight(sample_weight, X):
         dtype=np.float64,
         ensure_non_negative=True,
     )
+
+
+def _without_na(X):
+    """Return a frame with NaN for what is missing in columns of objects.
+
+    scikit-learn cannot read pandas.NA there.
+    """
+    if np.dtype(object) not in X.dtypes.tolist():
+        return X
+    return X.where(X.notna(), np.nan)

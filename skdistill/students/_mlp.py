@@ -68,8 +68,9 @@ class MLPStudent(NetStudent):
 
     early_stopping : bool, default=True
         Whether to hold rows back, to stop where their loss no longer falls, and to keep
-        the weights at which it was lowest. Rows that are equal stay on one side. Rows
-        are never held back out of 200 or fewer, nor where `validation` is given.
+        the weights at which it was lowest. Rows that are equal stay on one side, unless
+        there are 200 different ones or fewer. Rows are never held back out of 200 or
+        fewer, nor where `validation` is given.
 
     validation_fraction : float, default=0.1
         Part of the rows that is held back, 10,000 rows at most.
@@ -89,8 +90,10 @@ class MLPStudent(NetStudent):
         Whether `fit` goes on from the last fit's weights (and its scaling of inputs).
 
     callbacks : list of skorch callbacks, default=None
-        Added to the net. An epoch is what lies between two evaluations. One that raises
-        KeyboardInterrupt ends training, as in skorch.
+        Added to the net: those that watch the history (loss, steps) or end training, as
+        one does that raises KeyboardInterrupt. An epoch is what lies between two
+        evaluations. Scores of batches, checkpoints and schedules of the learning rate
+        are refused.
 
     device : str, default="auto"
         Where to train: a torch device such as "cpu" or "cuda:0". "auto" takes a GPU

@@ -82,7 +82,18 @@ class NetStudent(SoftTargetClassifier):
         -------
         self : object
             The fitted student.
+
+        Raises
+        ------
+        ValueError
+            If training diverges, or for soft targets, weights or a temperature that
+            are none.
         """
+        if not isinstance(temperature, Real) or not 0 < temperature < np.inf:
+            raise ValueError(
+                f"temperature must be a finite number above 0, got {temperature!r}. "
+                "1.0 leaves soft targets as they are."
+            )
         return self._fit_soft(
             X, soft_targets, classes, sample_weight, validation, temperature=temperature
         )

@@ -16,6 +16,7 @@ from skdistill.students._net_student import NetStudent, run_layers
 from skdistill.students._ngram_linear import Bags, fit_logits
 from skdistill.students._ngram_rows import (
     HashedTexts,
+    check_lengths,
     check_texts,
     choose_buckets,
     closed_encoder,
@@ -57,8 +58,8 @@ class NGramStudent(NetStudent):
     ----------
     hidden_layer_sizes : array-like of int or "auto", default="auto"
         Number of units of each hidden layer (ReLU) behind the table. Empty means the
-        linear student, whose rows are logits. "auto" is that up to 100 classes, and
-        (32,) for more.
+        linear student, whose rows are logits. "auto" is that up to 100 classes or 200
+        texts, and (32,) for more.
 
     embedding_size : int, default=16
         Numbers in a row of the table of a net. A row of a linear student has one for
@@ -101,7 +102,7 @@ class NGramStudent(NetStudent):
 
     max_steps : int or "auto", default="auto"
         Gradient steps at most. "auto" is ten passes over the texts, within 300 and
-        6,000 steps; 60 steps up to 200 texts.
+        6,000 steps.
 
     early_stopping : bool, default=True
         Whether to hold texts back, to stop where their loss no longer falls, and to
@@ -119,7 +120,8 @@ class NGramStudent(NetStudent):
         is evaluated and kept. 0 keeps the weights themselves.
 
     callbacks : list of skorch callbacks, default=None
-        Added to the net. An epoch is what lies between two evaluations.
+        Added to the net: those that watch the history or end training. An epoch is what
+        lies between two evaluations.
 
     random_state : int, RandomState instance or None, default=None
         Seeds initial weights, texts held back and order of texts.
@@ -262,10 +264,10 @@ class NGramStudent(NetStudent):
         return self._fit_labels(X, y, sample_weight)
 
     def _fit_checked(self, X, P, weight, classes, validation=None, temperature=1.0):
-        settings = open_settings(self.word_ngrams, self.char_ngrams)
-        hidden_sizes = self._hidden_sizes(len(classes))
+        settings = open_settings(self.word_ngrams, check_lengths(self.char_ngrams))
         texts, P, weight = merge_texts(X, P, weight)
         few = len(texts) <= FEW_ROWS
+        hidden_sizes = self._hidden_sizes(len(classes), few)
         held = None
         if validation is not None:
             validation = self._check_validation(validation, len(classes))
@@ -296,9 +298,9 @@ class NGramStudent(NetStudent):
         self._quick_width = -1  # marks the end of a fit; see the base class
         return self
 
-    def _hidden_sizes(self, n_classes):
+    def _hidden_sizes(self, n_classes, few):
         if isinstance(self.hidden_layer_sizes, str):
-            return [] if n_classes <= MOST_LOGITS else [32]
+            return [] if few or n_classes <= MOST_LOGITS else [32]
         return check_hidden_sizes(self.hidden_layer_sizes)
 
     def _solve(self, start, held, temperature, rng):
@@ -367,7 +369,7 @@ class NGramStudent(NetStudent):
             batch_size = 256 if n_texts >= 50_000 else 128
         if n_steps == "auto":
             passes = 10 * n_texts // batch_size
-            n_steps = 60 if few else min(max(passes, 300), 6000)
+            n_steps = min(max(passes, 300), 6000)
         if decay == "auto":
             decay = min(1200.0 / n_texts**0.5, 30.0)
         return Settings(n_steps, self.learning_rate, batch_size, decay)

@@ -10,7 +10,12 @@ from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 
 from skdistill.students._batches import TensorBatches
-from skdistill.students._torch import DenseNet, SoftCrossEntropy, StudentNet
+from skdistill.students._torch import (
+    DenseNet,
+    SoftCrossEntropy,
+    StudentNet,
+    check_callbacks,
+)
 
 #: Learning rate of the table, as a share of that of the layers behind it.
 TABLE_RATE = 1 / 3
@@ -157,7 +162,7 @@ def train(
         train_split=None
         if held is None
         else predefined_split(Dataset(*_tensors(held, dtype))),
-        callbacks=callbacks,
+        callbacks=check_callbacks(callbacks),
         verbose=verbose,
     )
     net.initialize()

@@ -2,6 +2,7 @@
 
 from array import array
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 from scipy import sparse
@@ -175,6 +176,20 @@ def open_settings(words, characters):
         "n_rows": None,
         "buckets": None,
     }
+
+
+def check_lengths(char_ngrams):
+    """Return the shortest and longest run of characters, or None for none."""
+    if char_ngrams is None:
+        return None
+    lengths = list(char_ngrams)
+    are_whole = all(isinstance(n, Integral) for n in lengths)
+    if len(lengths) != 2 or not are_whole or not 1 <= lengths[0] <= lengths[1] <= 10:
+        raise ValueError(
+            "char_ngrams must be two whole numbers, shortest and longest, with 1 <= "
+            f"shortest <= longest <= 10, got {char_ngrams!r}. Pass None for none."
+        )
+    return lengths
 
 
 def choose_buckets(hashed, min_texts, n_buckets):

@@ -100,6 +100,8 @@ def _rule(kinds, route, reason, remedy="", when=lambda student: True):
     return Rule(frozenset(kinds.split()), route, reason, remedy, when)
 
 
+#: A row's nearest neighbours decide: many copies of one row would be its own.
+_BY_NEIGHBOURS = {"NeighborsBase", "BaseLabelPropagation"}
 _INNER_FOLDS = (
     "its inner folds would put weighted copies of one row on both sides of each split"
 )
@@ -276,7 +278,8 @@ def possible_routes(student):
         "expand": labels and takes_weights(student),
         "regress": regresses or rule.route == "regress",
         "regress_logits": regresses,
-        "sample": labels,
+        # Among several copies of a row, its neighbours would be these copies.
+        "sample": labels and not mro_names(student) & _BY_NEIGHBOURS,
     }
     return [route for route in ROUTES if can[route]]
 

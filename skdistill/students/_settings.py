@@ -75,4 +75,6 @@ def resolve(student, n_rows, hidden_sizes):
         decay = 5.0 if few else min(1000.0 / n_rows, 5.0)
         widest = max(hidden_sizes, default=0)
         decay = max(decay * min(max(widest, 16) / 64, 1.0), 0.03)
+        # A step takes rate times decay off each weight: no more than half of it.
+        decay = min(decay, 0.5 / rate)
     return Settings(n_steps, rate, batch_size, decay)

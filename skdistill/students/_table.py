@@ -4,6 +4,8 @@ Everything a fitted encoder knows is a readable attribute: numbers to subtract a
 multiply, lists of categories. Exporters write it out without asking the class.
 """
 
+import datetime
+from decimal import Decimal
 from numbers import Real
 
 import narwhals.stable.v1 as nw
@@ -19,6 +21,11 @@ N_BINS = 16
 
 #: Cells that are encoded at a time: a megabyte, which stays in the processor's cache.
 BLOCK_CELLS = 131_072
+
+#: Kinds of Python objects: numbers, times, and what is neither number nor category.
+_NUMBERS = Real, Decimal, np.bool_
+_TIMES = datetime.date, datetime.time, datetime.timedelta
+_NO_LEVELS = list, dict, set, np.ndarray, complex
 
 #: Spreads below this count as none, and scaled inputs beyond its inverse are bounded:
 #: squares then stay finite.
@@ -346,16 +353,27 @@ def _is_numeric(series):
     dtype = series.dtype
     if dtype.is_numeric() or dtype == nw.Boolean:
         return True
-    if dtype.is_temporal():
+    if dtype in (nw.Object, nw.Unknown):
+        kinds = {type(value) for value in _present(series)}
+        is_time = any(issubclass(k, _TIMES) or k.__name__ == "Period" for k in kinds)
+        is_nested = any(issubclass(kind, _NO_LEVELS) for kind in kinds)
+        is_number = bool(kinds) and all(issubclass(kind, _NUMBERS) for kind in kinds)
+        dtype = ", ".join(sorted(kind.__name__ for kind in kinds))
+    else:
+        is_time, is_nested, is_number = dtype.is_temporal(), dtype.is_nested(), False
+    if is_time or is_nested:
+        way = "Make columns of its parts." if is_nested else _OF_TIMES
         raise TypeError(
             f"Column {series.name!r} must hold numbers or categories, got {dtype}. "
-            "Turn dates and durations into numbers first, e.g. days since a start or "
-            "the hour of the day."
+            f"{way}"
         )
-    if dtype == nw.Object:
-        present = [v for v in _objects(series) if v is not None]
-        return bool(present) and all(isinstance(v, Real) for v in present)
-    return False
+    return is_number
+
+
+_OF_TIMES = (
+    "Turn dates and durations into numbers first, e.g. days since a start or the hour "
+    "of the day."
+)
 
 
 def _as_numbers(series):
@@ -364,8 +382,9 @@ def _as_numbers(series):
         return to_float(series)
     if dtype == nw.Object:
         try:
-            values = [np.nan if v is None else float(v) for v in _objects(series)]
-            return np.array(values, dtype=np.float64)
+            missing = series.is_null().to_list()
+            values = zip(series.to_list(), missing, strict=True)
+            return np.array([np.nan if gone else float(v) for v, gone in values])
         except (TypeError, ValueError):
             pass
     raise ValueError(
@@ -386,13 +405,10 @@ def _coded(series):
     return codes, [_plain(value) for value in values]
 
 
-def _objects(series):
-    """Values of a column of Python objects, None where missing."""
+def _present(series):
+    """Values of a column of Python objects that are not missing."""
     missing = series.is_null().to_list()
-    return [
-        None if gone else _plain(value)
-        for value, gone in zip(series.to_list(), missing, strict=True)
-    ]
+    return [v for v, gone in zip(series.to_list(), missing, strict=True) if not gone]
 
 
 def _plain(value):
@@ -518,8 +534,9 @@ def spread(level, mass):
     Returns
     -------
     spread : float
-        About the standard deviation for a normal column. Columns that are mostly one
-        value (0/1, counts, sparse) have no or a tiny interquartile range: they take
+        About the standard deviation for a normal column. Values far away, such as codes
+        for what is missing (-999), widen it fivefold at most. Columns that are mostly
+        one value (0/1, counts, sparse) have no or a tiny interquartile range: they take
         their standard deviation.
     """
     low, high, bottom, top = _quantiles(level, mass, (0.25, 0.75, 0.02, 0.98))
@@ -529,7 +546,7 @@ def spread(level, mass):
     # Half of the wider range: a column with a heavy mode and a broad rest is not
     # squeezed as a whole into the flat part of the clip.
     if quartile > 0:
-        return max(quartile, tail / 2)
+        return max(quartile, min(tail / 2, 5 * quartile))
     scale = max(abs(level[0]), abs(level[-1]), TINY)
     share = mass / mass.sum()
     unit = level / scale

@@ -186,6 +186,34 @@ def _times_slope(delta, output, activation):
     return delta
 
 
+#: Callbacks of skorch that need what the steps of these nets do not give: answers of
+#: batches, a history of batches, gradients of torch, the learning rate.
+_UNFIT = {"ScoringBase", "Checkpoint", "ParamMapper", "LRScheduler"}
+
+
+def check_callbacks(callbacks):
+    """Check that callbacks can do what they are for; return them as a list.
+
+    Raises
+    ------
+    ValueError
+        If one would fail or do nothing.
+    """
+    if callbacks is None:
+        return None
+    for entry in callbacks:
+        callback = entry[1] if isinstance(entry, tuple) else entry
+        kind = callback if isinstance(callback, type) else type(callback)
+        if _UNFIT & {base.__name__ for base in kind.__mro__}:
+            raise ValueError(
+                "callbacks must only watch the history or end training, got "
+                f"{kind.__name__}. Early stopping keeps the best weights, and the "
+                "learning rate has its own schedule; for more take a skorch net as "
+                "the student."
+            )
+    return list(callbacks)
+
+
 class Ended(KeyboardInterrupt):
     """Training ends here and the net is kept: nothing improves, or a callback says so.
 
@@ -291,8 +319,8 @@ class StudentNet(NeuralNet):
         """Train; unlike with skorch's own, Ctrl-C is an error, not the end of it."""
         if not self.initialized_:
             self.initialize()
-        self.notify("on_train_begin", X=X, y=y)
         try:
+            self.notify("on_train_begin", X=X, y=y)
             self.fit_loop(X, y, **fit_params)
         except Ended:
             pass
@@ -411,7 +439,14 @@ class StudentNet(NeuralNet):
         return [w.numpy().copy() for w in weights], [b.numpy().copy() for b in biases]
 
     def _kept(self):
-        return self._steady() if self._best is None else self._best
+        kept = self._steady() if self._best is None else self._best
+        if not all(bool(torch.isfinite(vector).all()) for vector in kept):
+            raise ValueError(
+                f"Training diverged within {self.n_steps_} steps: weights are not "
+                "finite any more. Lower learning_rate or weight_decay, or leave both "
+                "at their defaults."
+            )
+        return kept
 
     def _steady(self):
         """Averaged weights, or without averaging the last ones."""
@@ -467,7 +502,7 @@ def make_net(
         train_split=None
         if validation is None
         else predefined_split(Dataset(*validation)),
-        callbacks=callbacks,
+        callbacks=check_callbacks(callbacks),
         device=device,
         verbose=verbose,
     )

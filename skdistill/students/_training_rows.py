@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skdistill.students._settings import FEW_ROWS
+
 #: More validation rows than this make a better choice no more, but cost time.
 MAX_VALIDATION_ROWS = 10_000
 
@@ -42,7 +44,10 @@ def training_rows(X, P, weight, *, merge=False):
 
 
 def hold_out(rows, fraction, rng):
-    """Mask of the rows for validation: whole groups of equal rows, in random order."""
+    """Mask of the rows for validation: whole groups of equal rows, in random order.
+
+    Where there are few groups, each is needed to learn from: then single rows.
+    """
     X = np.ascontiguousarray(rows.X + 0.0)  # makes -0.0 equal to 0.0
     words = X.view(np.uint32)
     mark = np.zeros(len(X), dtype=np.uint64)
@@ -52,6 +57,8 @@ def hold_out(rows, fraction, rng):
         )
         mark += words[:, column].astype(np.uint64) * odd
     _, group, count = np.unique(mark, return_inverse=True, return_counts=True)
+    if len(count) <= FEW_ROWS:
+        group, count = rng.permutation(len(X)), np.ones(len(X), dtype=int)
     room = min(fraction * len(X), MAX_VALIDATION_ROWS)
     small = count <= room
     chosen = small & (np.cumsum(np.where(small, count, 0)) <= room)

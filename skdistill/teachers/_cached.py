@@ -6,6 +6,7 @@ import uuid
 from collections import OrderedDict
 from contextlib import contextmanager
 from hashlib import blake2b
+from numbers import Integral
 
 import numpy as np
 from scipy import sparse
@@ -160,8 +161,20 @@ class CachedTeacher(ClassifierMixin, BaseEstimator):
         -------
         y : ndarray of shape (n_samples,)
             Labels out of `classes_`.
+
+        Raises
+        ------
+        ValueError
+            If the teacher has no answer for some row.
         """
         P = self.predict_proba(X)
+        silent = np.flatnonzero(np.isnan(P).any(axis=1))
+        if len(silent):
+            raise ValueError(
+                f"teacher must answer each row, got no answer in {len(silent)} of "
+                f"{len(P)} rows (first: row {silent[0]}). Leave these rows out, or use "
+                "predict_proba."
+            )
         return np.asarray(self.classes_).take(P.argmax(axis=1))
 
     def fit(self, X, y=None, *args, **kwargs):
@@ -183,7 +196,14 @@ class CachedTeacher(ClassifierMixin, BaseEstimator):
         return self
 
     def _check(self):
-        """Raise where there is nothing that could be asked."""
+        """Raise where there is nothing that could be asked, or no way to."""
+        size = self.chunk_size
+        is_number = isinstance(size, Integral) and not isinstance(size, bool)
+        if size != "auto" and not (is_number and size >= 1):
+            raise ValueError(
+                "chunk_size must be 'auto' or a number of rows, 1 or more, got "
+                f"{size!r}."
+            )
         if not is_fitted(self.teacher):
             raise NotFittedError(
                 "teacher must be fitted to be cached, got an unfitted "

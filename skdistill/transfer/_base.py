@@ -19,6 +19,20 @@ N_NEIGHBOURS = 8
 N_ATTEMPTS = 4 * N_NEIGHBOURS
 
 
+def check_n_samples(n_samples):
+    """Check the number of rows to draw.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    if not isinstance(n_samples, Integral) or n_samples < 0:
+        raise ValueError(
+            f"n_samples must be a whole number of at least 0, got {n_samples!r}."
+        )
+
+
 class TableSampler(BaseEstimator):
     """Base of samplers of tables.
 
@@ -84,10 +98,7 @@ class TableSampler(BaseEstimator):
             Rows of the kind that `fit` was given, none of which it was given.
         """
         check_is_fitted(self, "n_rows_")
-        if not isinstance(n_samples, Integral) or n_samples < 0:
-            raise ValueError(
-                f"n_samples must be a whole number of at least 0, got {n_samples!r}."
-            )
+        check_n_samples(n_samples)
         rng = check_random_state(random_state)
         rows = np.resize(rng.permutation(self.n_rows_), n_samples)
         new = np.empty((n_samples, self._table.values.shape[1]))

@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skdistill._compat import Interval, fit_context
-from skdistill.transfer._base import CHUNK, N_ATTEMPTS
+from skdistill.transfer._base import CHUNK, N_ATTEMPTS, check_n_samples
 from skdistill.transfer._texts import check_texts, like, plain, words_of
 
 
@@ -140,6 +140,7 @@ class MaskingSampler(BaseEstimator):
             Texts in what `fit` was given.
         """
         check_is_fitted(self, "n_rows_")
+        check_n_samples(n_samples)
         rng = check_random_state(random_state)
         written = np.flatnonzero(self._length)
         rows = np.resize(rng.permutation(written), n_samples)

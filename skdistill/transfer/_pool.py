@@ -6,6 +6,7 @@ from sklearn.utils import check_random_state
 
 from skdistill._compat import num_samples, safe_indexing
 from skdistill._frames import as_frame, is_text, kind_of, shown
+from skdistill.transfer._base import check_n_samples
 
 
 class UnlabelledPool(BaseEstimator):
@@ -77,6 +78,7 @@ class UnlabelledPool(BaseEstimator):
         -------
         X : array-like of shape (<= n_samples, n_features)
         """
+        check_n_samples(n_samples)
         n_rows = num_samples(self.X)
         if n_samples >= n_rows:
             return self.X

@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 
 from skdistill._compat import num_samples
 from skdistill._frames import is_text
+from skdistill.soft_targets._checks import align_columns
 from skdistill.transfer._table import Table
 
 STRATEGIES = ("auto", "uncertainty", "disagreement", "diversity", "random")
@@ -142,7 +143,13 @@ def _uncertainty(students, pool, *, is_shared):
     Without what the members are unsure of by themselves where it is not `is_shared`:
     what is left is their disagreement.
     """
-    answers = np.stack([one.predict_proba(pool) for one in students])
+    answers = [one.predict_proba(pool) for one in students]
+    labels = [getattr(one, "classes_", None) for one in students]
+    if all(own is not None for own in labels):  # a member may lack a class
+        classes = np.unique(np.concatenate(labels))
+        pairs = zip(answers, labels, strict=True)
+        answers = [align_columns(P, own, classes) for P, own in pairs]
+    answers = np.stack(answers)
     score = entr(answers.mean(axis=0)).sum(axis=1)
     return score if is_shared else score - entr(answers).sum(axis=2).mean(axis=0)
 

@@ -48,5 +48,7 @@ def like(X, texts, start):
     if isinstance(X, np.ndarray):
         return texts if X.dtype == object else texts.astype(X.dtype.kind)
     series = nw.from_native(X, series_only=True)
+    if series.dtype in (nw.Categorical, nw.Enum):  # that know no other texts
+        series = series.cast(nw.String)
     new = nw.maybe_reset_index(series[start])
     return nw.to_native(new.scatter(np.arange(len(texts)), texts.tolist()))

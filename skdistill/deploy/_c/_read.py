@@ -53,6 +53,10 @@ class Source:
 
     program : Net or Trees
 
+    factor : float
+        By which the student's logits are multiplied: 1 but for linear students that
+        learnt at a temperature.
+
     reach : float
         Magnitude of the numbers up to which the program has to follow the model: sums
         of linear inputs, and scaled numbers, run out of single precision beyond it.
@@ -62,6 +66,7 @@ class Source:
     student: object
     interface: Interface
     program: object
+    factor: float
     reach: float
 
     def rows(self, X):
@@ -108,7 +113,7 @@ class Source:
             for category in self.interface.categories
         ]
         values = rows[:, encoder.numeric_].astype(np.float64)
-        z = self.student._logits(encoder.encode(values, levels))
+        z = self.factor * self.student._logits(encoder.encode(values, levels))
         return softmax(np.c_[np.zeros(len(z)), z] if z.shape[1] == 1 else z, axis=1)
 
 
@@ -168,8 +173,9 @@ def read_model(model):
         else:
             break
     scaling = _joint_scaling(scalers, inner)
-    if isinstance(inner, MLPStudent | LogisticStudent) and adapter is None:
-        program, categories = _read_net(inner, scaling)
+    factor = _factor_of(inner, adapter)
+    if factor is not None:
+        program, categories = _read_net(inner, scaling, factor)
         allow_nan = inner.encoder_ is not None
     elif isinstance(inner, TREES):
         program, categories = read_trees(inner, adapter, scaling), ()
@@ -191,7 +197,18 @@ def read_model(model):
     )
     is_linear = isinstance(program, Net) and program.inputs.kind == "linear"
     reach = 1e15 if is_linear or scaling is not None else LARGEST
-    return Source(model, inner, interface, program, reach)
+    return Source(model, inner, interface, program, factor or 1.0, reach)
+
+
+def _factor_of(inner, adapter):
+    """By what the logits of our own students are multiplied, or None for others."""
+    if not isinstance(inner, MLPStudent | LogisticStudent):
+        return None
+    if adapter is None:
+        return 1.0
+    # What it adds are the classes that its classifier has not met.
+    is_whole = len(inner.classes_) == len(adapter.classes_)
+    return adapter.temperature_ if adapter.kind_ == "classifier" and is_whole else None
 
 
 def _described(inner, adapter):
@@ -244,13 +261,15 @@ def _scaling_of(step):
 # -- nets ------------------------------------------------------------------------------
 
 
-def _read_net(student, scaling):
+def _read_net(student, scaling, factor):
     if isinstance(student, MLPStudent):
         layers = list(zip(student.coefs_, student.intercepts_, strict=True))
         activation = student.activation
     else:
         bias = np.broadcast_to(student.intercept_, len(student.coef_))
         layers, activation = [(student.coef_.T, bias)], "identity"
+    *inner, (last, bias) = layers
+    layers = [*inner, (factor * last, factor * bias)]
     (weights, bias), encoder = layers[0], student.encoder_
     inputs, offset = _inputs_of(encoder, student.n_features_in_, scaling)
     # What the encoder subtracts from its columns moves into the first intercepts.

@@ -558,7 +558,8 @@ def test_mlp_student_partial_fit_keeps_its_optimiser_between_calls(digits):
 
 def test_mlp_student_partial_fit_takes_one_row():
     X, y = load_iris(return_X_y=True)
-    student = quick().partial_fit(X[:1], y[:1], classes=[0, 1, 2])
+    with pytest.warns(UserWarning, match="All 4 numeric columns are constant in"):
+        student = quick().partial_fit(X[:1], y[:1], classes=[0, 1, 2])
     assert student.partial_fit(X[1:2], y[1:2]).n_steps_ == 2
 
 

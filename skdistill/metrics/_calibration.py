@@ -63,9 +63,9 @@ def expected_calibration_error(
     Returns
     -------
     error : float
-        Between 0 and 1. Unless debiased, a perfectly calibrated classifier has more
-        than 0 on a finite sample, about ``0.4 * sqrt(n_bins / n_samples)`` at an
-        accuracy of one half.
+        Between 0 and 1; NaN if debiased where no bin has two rows. Unless debiased, a
+        perfectly calibrated classifier has more than 0 on a finite sample, about
+        ``0.4 * sqrt(n_bins / n_samples)`` at an accuracy of one half.
 
     References
     ----------
@@ -127,7 +127,8 @@ def classwise_calibration_error(
     Returns
     -------
     error : float
-        Between 0 and 1. All classes count alike, those without a row too.
+        Between 0 and 1; NaN if debiased where no bin of a class has two rows. All
+        classes count alike, those without a row too.
 
     References
     ----------

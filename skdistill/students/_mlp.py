@@ -1,5 +1,6 @@
 """MLPStudent: a small net that trains in torch and answers in numpy."""
 
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -270,6 +271,15 @@ class MLPStudent(NetStudent):
         weight = check_weight(sample_weight, X)
         if first:
             self.encoder_ = self._fit_encoder(X, weight)
+            is_flat = not np.any(self.encoder_.rate_)
+            if is_flat and self.encoder_.numeric_ and self.encoding != "piecewise":
+                warnings.warn(
+                    f"All {len(self.encoder_.numeric_)} numeric columns are constant "
+                    "in the first call of partial_fit, which fixes their scaling: they "
+                    "will never count. Begin with a call of many rows.",
+                    UserWarning,
+                    stacklevel=2,
+                )
         self._take_pass(self._prepared(X, P, weight, few=False), first)
         self.classes_ = classes
         self._set_quick()

@@ -212,15 +212,19 @@ def _concat_pandas(frames):
     import pandas as pd
     from pandas.api.types import union_categoricals
 
+    # A part of a column in which all is missing has no categories of any type.
+    frames = [frame.copy(deep=False) for frame in frames]
+    for name in frames[0].columns:
+        known = [f for f in frames if len(getattr(f[name].dtype, "categories", ()))]
+        for frame in frames:
+            if known and not len(getattr(frame[name].dtype, "categories", [None])):
+                frame[name] = frame[name].astype(known[0][name].dtype)
     stacked = pd.concat(frames, ignore_index=True)
     for name in stacked.columns:
         parts = [frame[name] for frame in frames]
         if all(isinstance(part.dtype, pd.CategoricalDtype) for part in parts) and (
             not isinstance(stacked[name].dtype, pd.CategoricalDtype)
         ):
-            # pandas keeps the dtype only where all parts have the same categories;
-            # parts in which all is missing have none of any type
-            dtype = next((p.dtype for p in parts if len(p.cat.categories)), None)
-            parts = [p if len(p.cat.categories) else p.astype(dtype) for p in parts]
+            # pandas keeps the dtype only where all parts have the same categories
             stacked[name] = union_categoricals(parts)
     return stacked

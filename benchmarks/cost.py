@@ -10,7 +10,7 @@ import warnings
 
 import numpy as np
 
-from benchmarks.recipe import TABLES, make_teacher, rows
+from benchmarks.recipe import N_TRAIN, TABLES, make_teacher, rows
 from skdistill import DistilledClassifier, MLPStudent
 
 
@@ -28,11 +28,14 @@ def main():
     """Print the table, line by line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tables", nargs="*", default=TABLES)
-    ratios = []
+    parser.add_argument(
+        "--rows", type=int, default=N_TRAIN, help="to train on, at most"
+    )
+    arguments, ratios = parser.parse_args(), []
     heads = f"{'table':<11}{'plain':>10}{'students':>10}{'ratio':>7}"
     print(heads + f"{'plain steps':>14}{'last':>8}")
-    for table in parser.parse_args().tables:
-        X, _, y, _ = rows(table, 0)
+    for table in arguments.tables:
+        X, _, y, _ = rows(table, 0, arguments.rows)
         plain = plain_seconds(X, y)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

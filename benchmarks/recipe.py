@@ -5,10 +5,10 @@ prints the table; ``--table`` only prints it, ``--write`` puts it into the guide
 figure is of test rows that neither teacher nor student nor any choice has seen.
 ``--part "500 rows"`` is about the same tables with so many training rows, ``--part
 unseen`` about tables that were listed before anything was fitted on them; the guide
-says what was changed since for what they showed. ``--part fitted`` gives these to
-teachers first, which come fitted on the rows that the student is fitted on. ``--part
-"other teachers"`` has teachers of other kinds, on every third table of both lists and
-the last.
+says what was changed since for what they showed. ``--part "unseen, 500 rows"`` is both.
+``--part fitted`` gives these to teachers first, which come fitted on the rows that the
+student is fitted on. ``--part "other teachers"`` has teachers of other kinds, on every
+third table of both lists and the last.
 """
 
 import argparse
@@ -81,6 +81,9 @@ class Part(NamedTuple):
 PARTS = {
     "default": Part(TABLES, N_TRAIN, ".. recipe table", ".. end of table"),
     "500 rows": Part(TABLES, 500, ".. small tables", ".. end of small tables"),
+    "unseen, 500 rows": Part(
+        UNSEEN, 500, ".. small unseen tables", ".. end of small unseen tables"
+    ),
     "unseen": Part(UNSEEN, N_TRAIN, ".. unseen tables", ".. end of unseen tables"),
     "fitted": Part(
         UNSEEN, N_TRAIN, ".. fitted teachers", ".. end of fitted teachers", True

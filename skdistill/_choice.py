@@ -6,70 +6,32 @@ teacher of its targets knows. The plain student, fitted on labels only, is a can
 wherever there are labels, and only a standard error beats it.
 """
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
-import numpy as np
-from sklearn.model_selection import GroupShuffleSplit, StratifiedShuffleSplit
-
-from skdistill._race import Choice, Race
-from skdistill._record import Record
+from skdistill._held_out import (
+    HELD_OUT,
+    MIN_HELD_OUT,
+    can_decide,
+    held_out_split,
+    other_splits,
+    own_folds,
+)
+from skdistill._race import CLEAR, TOGETHER, Choice, Race
+from skdistill._record import TEACHER, Record
 from skdistill._teaching import NoShadowError
 from skdistill._training import PLAIN, Settings
 
-#: Share of the rows held out for the choice, and the fewest that can decide anything.
-HELD_OUT, MIN_HELD_OUT = 0.2, 50
-#: With fewer held-out rows the best of many owes part of its lead to chance, and has to
-#: beat the plain student on other rows again.
+#: With fewer held-out rows the best of many owes its lead, or the plain student its
+#: own, to chance: the two meet on other rows too.
 FEW_HELD_OUT = 500
-#: A fold of the teacher serves as held-out part where more than this share of all rows
-#: is left to learn from, with answers: not the first of a TimeSeriesSplit, nor of two.
-MIN_LEFT = 0.5
-#: Fits that a second meeting takes at most: two plain students and the best.
-N_AGAIN = 3
+#: Fits that a meeting takes at most.
+N_AGAIN = 2
 #: Weights of the soft targets that are tried, the first with whatever else is tried. It
 #: is also the one used where there are too few rows for a choice.
 ALPHAS = (0.5, 1.0)
 #: Temperatures that are tried besides 1.
 TEMPERATURES = (2.0, 4.0)
-
-
-# -- on which rows ---------------------------------------------------------------------
-
-
-def held_out_split(rows, seed, known=()):
-    """Split row positions into (train, test); test is empty where rows are too few.
-
-    Rows at the positions `known` are kept out of the test part, but for groups of rows.
-    """
-    n, n_test = len(rows), int(HELD_OUT * len(rows))
-    if n_test < MIN_HELD_OUT:
-        return np.arange(n), np.arange(0)
-    if rows.groups is not None:
-        if len(np.unique(np.asarray(rows.groups))) < 2:
-            return np.arange(n), np.arange(0)
-        split = GroupShuffleSplit(1, test_size=HELD_OUT, random_state=seed)
-        return next(split.split(np.zeros(n), groups=rows.groups))
-    usual = np.setdiff1d(np.arange(n), known)
-    if rows.codes is not None:
-        counts = np.bincount(rows.codes[usual], minlength=rows.codes.max() + 1)
-        if n_test >= np.count_nonzero(counts):
-            # Classes of a single row cannot be split: they stay in training.
-            usual = usual[counts[rows.codes[usual]] > 1]
-            split = StratifiedShuffleSplit(1, test_size=n_test, random_state=seed)
-            test = usual[next(split.split(usual, rows.codes[usual]))[1]]
-            return np.setdiff1d(np.arange(n), test), np.sort(test)
-    test = np.sort(np.random.RandomState(seed).permutation(usual)[:n_test])
-    return np.setdiff1d(np.arange(n), test), test
-
-
-def can_decide(rows, split):
-    """Tell whether the test part of a split can tell a good student from a bad one."""
-    test = split[1]
-    if len(test) < MIN_HELD_OUT:
-        return False
-    return rows.weight is None or rows.weight[test].any()
 
 
 # -- what is tried ---------------------------------------------------------------------
@@ -257,7 +219,7 @@ def decide(
         return Choice(search.fallback)
     if search.n_fits == 1:
         return Choice(search.start[0])
-    folds = _own_folds(rows, own)
+    folds = own_folds(rows, own)
     split = folds[0] if folds else None
     if split is None or not can_decide(rows, split):
         split = held_out_split(rows, trainer.seed)
@@ -265,53 +227,94 @@ def decide(
         return Choice(search.fallback)
     answered = rows.take(split[1]).only_answered()
     if len(answered):
-        record.add("teacher", answered, answered.P, note=note)
+        record.add(TEACHER, answered, answered.P, note=note)
     start = partial(
         _race_on, rows=rows, own=own, trainer=trainer, source=source, teacher=teacher,
         calibration=calibration,
     )  # fmt: skip
-    n_steps = search.n_fits + 2 * (search.n_soft > 1) + N_AGAIN
+    others, meets = [], PLAIN in search.start and search.n_soft > 1
+    if meets and len(split[1]) < FEW_HELD_OUT:
+        others = other_splits(rows, folds, split, trainer.seed + 1)
+    n_steps = search.n_fits + 2 * (search.n_soft > 1) + N_AGAIN * max(len(others), 1)
     with progress.task("choose", n_steps) as step:
         race = start(split, record=record, step=step, alone=search.is_alone)
         if not race.train.has_two_labels():  # few students could be fitted
-            search = search.without_plain()
-        choice = race.run(search)
+            search, others = search.without_plain(), []
+        choice = race.run(search, with_finals=not others)
         if PLAIN not in race.losses or search.n_soft < 2:
             return choice
-        if choice.best == PLAIN:
-            beats = False
-        elif len(split[1]) >= FEW_HELD_OUT:
-            beats = race.beats_again(choice.best)
-        else:
-            other = _other_split(rows, folds, split, trainer.seed + 1)
-            again = None
-            if can_decide(rows, other):
-                with suppress(NoShadowError):  # then nobody can say
-                    again = start(
-                        other, record=Record(), step=step, alone=choice.best.is_alone
-                    )
-            beats = (
-                again is None
-                or not again.train.has_two_labels()
-                or again.meet_again(choice, race)
-            )
+        if len(split[1]) < FEW_HELD_OUT:
+            start = partial(start, step=step)
+            return _meet_on_others(race, choice, start, others, own)
+        beats = choice.best != PLAIN and race.beats_again(choice.best)
         return choice if beats else race.choose_plain()
 
 
-def _own_folds(rows, own):
-    """Folds of the teacher that a student can learn from, and be compared on."""
-    if own is None or own.splits is None or rows.at is not None:
-        return []
-    answered = rows.answered
-    fewest = MIN_LEFT * len(rows)
-    return [fold for fold in own.splits if answered[fold[0]].sum() > fewest]
+def _meet_on_others(race, choice, start, splits, own):
+    """Let the best and the plain student meet on other rows until it is clear.
+
+    On the first rows the best was chosen among many: it is taken where that alone does
+    not explain its lead on all rows, or where its lead on the others is clear. If that
+    never comes, a standard error on the others decides; one behind ends it at once.
+    What did not lead at first may catch up.
+
+    Parameters
+    ----------
+    race : Race
+        Has been run.
+
+    choice : Choice
+        Its outcome.
+
+    start : callable
+        Gives a Race on a split.
+
+    splits : list of (train, test) index arrays
+        With test parts that share no row with that of `race`, nor with each other.
+
+    own : CrossFitted, Shadow or None
+        As for `decide`.
+
+    Returns
+    -------
+    choice : Choice
+    """
+    best, met = race.challenger(choice.best), []
+    for split in splits:
+        again = _meet(start, split, best, race.seats, own)
+        if again is None:
+            continue
+        race.record.extend(again.record, (TEACHER, PLAIN, best))
+        met.append(again)
+        one, *more = met
+        if one.beats(best, PLAIN, *more, by=TOGETHER):
+            return race.choose(best)
+        if race.beats(best, PLAIN, *met, by=CLEAR):
+            return race.choose(best)
+        if one.beats(PLAIN, best, *more):
+            return race.choose_plain()
+    if not met:  # nobody else can say
+        return choice if choice.best != PLAIN else race.choose_plain()
+    one, *more = met
+    return race.choose(best) if one.beats(best, PLAIN, *more) else race.choose_plain()
 
 
-def _other_split(rows, folds, split, seed):
-    """Split with another test part: the second fold, where `split` is the first."""
-    if len(folds) > 1 and split is folds[0]:
-        return folds[1]
-    return held_out_split(rows, seed, split[1])
+def _meet(start, split, best, seats, own):
+    """Fit the best and the plain student on a split; None where that cannot be."""
+    try:
+        again = start(split, record=Record(), alone=best.is_alone)
+        told = again.test
+        if own is not None and not own.labels_unseen:  # a clone has not met them
+            told = told.with_targets(own.answers_of(again.teacher, told.X))
+            told = told.calibrated(again.panel.calibration)
+    except NoShadowError:
+        return None
+    told = told.only_answered()
+    if len(told):
+        again.record.add(TEACHER, told, told.P)
+    if not again.train.has_two_labels():
+        return None
+    return again if again.meet(best, seats) else None
 
 
 def _race_on(

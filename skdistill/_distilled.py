@@ -19,7 +19,6 @@ from sklearn.utils.metadata_routing import (
 
 from skdistill import _choice, _input, _labelling
 from skdistill._answers import StudentAnswers
-from skdistill._choice import held_out_split
 from skdistill._compat import (
     CallbackSupportMixin,
     HasMethods,
@@ -31,6 +30,7 @@ from skdistill._compat import (
 )
 from skdistill._costs import Costs
 from skdistill._finish import plain_finish
+from skdistill._held_out import held_out_split
 from skdistill._last_fit import fit_chosen
 from skdistill._memory import remembering
 from skdistill._new_rows import (
@@ -213,9 +213,9 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
     the student, thirty if that is an MLPStudent. On 80 % of the rows, up to 9
     MLPStudents or 8 others are fitted (2 with low effort; 17 and 8 with high), with
     steps in proportion to the plain one's, and on all rows the winner and the plain
-    students. Below 2,500 rows a winner that learns from the teacher meets the plain
-    student on a second split: up to 5 more fits of the teacher and 3 of students. Of a
-    fitted teacher a clone is fitted once (below 2,500 rows up to twice), and where
+    students. Below 2,500 rows the best and the plain student meet on up to two further
+    splits: up to 8 more fits of the teacher and 4 of students. Of a fitted teacher a
+    clone is fitted once (below 2,500 rows up to three times), and where
     `soft_targets` are given 5 more times each if students without new rows are tried,
     unless it is frozen, its clones cannot be fitted on `X` and `y` alone, or `effort`
     is "low". With `alpha`, `temperature` and `transfer` fixed there is one fit of the

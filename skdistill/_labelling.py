@@ -328,11 +328,11 @@ def _classes_from_labels(y, soft_targets):
 # -- folds -----------------------------------------------------------------------------
 
 
-def make_splits(cv, X, y, codes, *, split_params, seed):
+def make_splits(cv, X, y, codes, *, split_params, seed, n_folds=N_FOLDS):
     """List of (train, test) positions in which a teacher labels rows out of fold.
 
-    "auto" means five stratified folds (of whole groups where there are groups), fewer
-    where classes are small.
+    "auto" means stratified folds (of whole groups where there are groups), fewer than
+    asked for where classes are small.
 
     Parameters
     ----------
@@ -351,6 +351,9 @@ def make_splits(cv, X, y, codes, *, split_params, seed):
     seed : int
         Seed of the folds of "auto".
 
+    n_folds : int, default=5
+        Their number.
+
     Returns
     -------
     splits : list of (train, test) index arrays
@@ -366,7 +369,6 @@ def make_splits(cv, X, y, codes, *, split_params, seed):
         return splits
     n_rows, most = num_samples(X), int(np.bincount(codes).max())
     groups = split_params.get("groups")
-    n_folds = N_FOLDS
     if groups is not None:
         n_folds = min(n_folds, len(np.unique(np.asarray(groups))))
         if n_folds < 2:

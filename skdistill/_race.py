@@ -14,8 +14,8 @@ from skdistill.students import MLPStudent, last_step
 
 #: A lead of so many standard errors owes nothing to bad luck of the plain net.
 CLEAR = 3.0
-#: On two splits together the best of many has to lead by so many, for on the first it
-#: owes part of its lead to the choice.
+#: One of so many, on rows by which nothing was chosen, is taken for real at any time;
+#: one of a single standard error only after all rows were looked at.
 TOGETHER = 2.0
 
 
@@ -82,17 +82,22 @@ class Race:
         self.record, self.step = record, step
         self.losses, self.bare_losses, self.finishes = {}, {}, {}
         self.plain, self.drawn = {}, {"none": None}
+        self.seats, self.is_open = {}, False
         # So many rows tell nothing of smaller probabilities, and the zeros of single
         # trees would drown all that differs between them.
         self.least = 0.5 / len(train)
 
-    def run(self, search):
+    def run(self, search, *, with_finals=True):
         """Fit what the search names and return the settings of lowest loss.
 
         Parameters
         ----------
         search : Search
             What to try.
+
+        with_finals : bool, default=True
+            Whether the best of short trials are fitted for longer. Where they meet the
+            plain student on other rows, that is done there.
 
         Returns
         -------
@@ -103,7 +108,8 @@ class Race:
         for settings in search.start:
             if settings.is_plain:
                 self.attempt(settings, length)
-        seats = self.take_seats() if search.has_panel else {}
+        if search.has_panel:
+            self.seats = self.take_seats()
         for settings in search.start:
             if not settings.is_plain:
                 self.attempt(settings, length)
@@ -117,15 +123,41 @@ class Race:
         if has_rivals:
             for settings in self.finalists():
                 new = self.drawn[settings.transfer]
-                if self.trainer.tries_short(self.train, settings, new):
+                is_short = self.trainer.tries_short(self.train, settings, new)
+                if is_short and with_finals:
                     self.attempt(settings, FINAL_ROUND)
+                self.is_open |= is_short and not with_finals
         # A teacher, which may be wrong, and more inputs have to earn their place.
         best = self.climb(
             [s for s in self.losses if s == PLAIN],
             [s for s in self.losses if s != PLAIN and not s.encoding],
             [s for s in self.losses if s.encoding],
         )
-        return Choice(best, seats, self.finishes.get(best, Finish()))
+        return self.choose(best)
+
+    def choose(self, best):
+        """Return settings that were tried, with all that was found out about them.
+
+        Shrunk trees that won on other rows than these are shrunk a little at least.
+        """
+        finish = self.finishes.get(best, Finish())
+        if best.finish == "shrunk" and not finish.shrinkage:
+            finish, _ = shrink_least(self.plain[PLAIN][0], self.test.X)
+        return Choice(best, self.seats, finish)
+
+    def challenger(self, best):
+        """Return the best settings other than the plain student's.
+
+        Nets that were only tried for short are no match for plain ones of full length.
+        """
+        rivals = [s for s in self.losses if s != PLAIN]
+        if self.is_open:
+            rivals = [s for s in rivals if not s.is_plain]
+        if best in rivals:
+            return best
+        return self.climb(
+            [s for s in rivals if not s.encoding], [s for s in rivals if s.encoding]
+        )
 
     def choose_plain(self):
         """Return the plain student, shrunk or tempered where that is better.
@@ -152,35 +184,31 @@ class Race:
                 return Choice(PLAIN)
         return Choice(best, finish=self.finishes[best])
 
-    def meet_again(self, choice, first):
-        """Tell whether what was chosen on other rows beats the plain student here too.
+    def meet(self, best, seats):
+        """Fit the plain student and what was chosen on other rows.
 
-        It may also be less far ahead here, if it is far enough on both in the mean.
+        The plain student, which is there anyway, labels new rows for all that do so.
 
         Parameters
         ----------
-        choice : Choice
+        best : Settings
             Of the first race.
 
-        first : Race
-            On the same rows, split in another way.
+        seats : dict of Settings to float
+            Plain students that label new rows there, with their weights.
 
         Returns
         -------
-        beats : bool
+        is_met : bool
+            False where no new rows could be drawn for it here.
         """
-        for settings in dict.fromkeys([PLAIN, *choice.seats]):
-            self.attempt(settings, FINAL_ROUND)
-        self.panel = self.panel.with_students(
-            (self.plain[s][0], weight) for s, weight in choice.seats.items()
-        )
-        if choice.best not in self.losses:
-            self.attempt(choice.best, FINAL_ROUND)
-        if choice.best not in self.losses:
-            return False
-        return self.beats(choice.best, PLAIN) or self.beats(
-            choice.best, PLAIN, first, by=TOGETHER
-        )
+        self.attempt(PLAIN, FINAL_ROUND)
+        if seats:
+            plain, _ = self.plain[PLAIN]
+            self.panel = self.panel.with_students([(plain, sum(seats.values()))])
+        if best not in self.losses:
+            self.attempt(best, FINAL_ROUND)
+        return best in self.losses
 
     def beats_again(self, best):
         """Tell whether settings that are not far ahead beat two plain nets, on average.

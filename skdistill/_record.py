@@ -1,5 +1,6 @@
 """Held-out scores of a fit, and what they say."""
 
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
@@ -10,10 +11,40 @@ from skdistill.soft_targets._arithmetic import mean_and_se
 #: Half-width of a 95 % interval of a mean, in standard errors.
 Z95 = 1.959964
 
+#: What entries of the teacher are called.
+TEACHER = "teacher"
 #: Said of the plain student where nothing was better.
 NO_HELP = "distillation did not help here: nothing beats this by a standard error"
 #: Said of a plain student that takes its inputs, or is finished, in another way.
 NO_TEACHER = "distillation did not help here: no student of the teacher does better"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Scores of each row by one model."""
+
+    model: str
+    scores: dict  # metric to ndarray of shape (n_rows,)
+    weight: np.ndarray | None
+    settings: object
+    note: str
+
+    def joined(self, other):
+        """Return an entry with the rows of another one too."""
+        scores = {
+            metric: np.concatenate([values, other.scores[metric]])
+            for metric, values in self.scores.items()
+        }
+        weight = self.weight
+        if weight is not None:
+            weight = np.concatenate([weight, other.weight])
+        return replace(self, scores=scores, weight=weight)
+
+    def scored(self):
+        """Yield a mean for each metric, with its standard error."""
+        for metric, values in self.scores.items():
+            score, se = mean_and_se(values, self.weight)
+            yield self.model, metric, score, se, len(values), self.settings, self.note
 
 
 class Record:
@@ -37,17 +68,15 @@ class Record:
         if rows.codes is not None:
             right = [Q.argmax(axis=1) == rows.codes for Q in answers]
             scores["accuracy"] = np.mean(right, axis=0)
-        self._entries[settings or model] = [
-            (
-                model,
-                metric,
-                *mean_and_se(values, rows.weight),
-                len(rows),
-                settings,
-                note,
-            )
-            for metric, values in scores.items()
-        ]
+        self._entries[settings or model] = Entry(
+            model, scores, rows.weight, settings, note
+        )
+
+    def extend(self, other, some):
+        """Take scores on other rows to those of the same settings, or model, here."""
+        for key in some:
+            if key in self._entries and key in other._entries:
+                self._entries[key] = self._entries[key].joined(other._entries[key])
 
     def has(self, settings):
         """Tell whether a student with these settings was tried."""
@@ -63,7 +92,7 @@ class Record:
     def as_dict(self, chosen):
         """Columns as arrays; entries of the chosen settings are marked."""
         table = []
-        entries = chain.from_iterable(self._entries.values())
+        entries = chain.from_iterable(e.scored() for e in self._entries.values())
         for model, metric, score, se, n_rows, settings, note in entries:
             way = (np.nan, np.nan, "", "", np.nan)
             if settings is not None:

@@ -15,8 +15,8 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
-from skdistill._choice import can_decide
 from skdistill._compat import safe_indexing
+from skdistill._held_out import can_decide
 from skdistill._labelling import is_fitted, weight_parameter, with_seed
 from skdistill._leak_check import looks_memorised
 from skdistill._teaching import NoShadowError, TeacherFit

@@ -5,12 +5,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from sklearn.model_selection import KFold
 from sklearn.tree import DecisionTreeClassifier
 
-from skdistill._choice import Search, held_out_split, plan_search
+from skdistill._choice import Search, _meet_on_others, plan_search
+from skdistill._held_out import held_out_split, other_splits, own_folds
 from skdistill._pace import FINAL_ROUND, TRIAL
-from skdistill._race import Choice, Race
+from skdistill._race import Race
 from skdistill._record import NO_HELP, Record
+from skdistill._teaching import NoShadowError
 from skdistill._training import PLAIN, Rows, Settings
 from skdistill.soft_targets import log_loss_rows, temper
 from skdistill.soft_targets._arithmetic import mean_and_se
@@ -233,32 +236,86 @@ def test_choice_that_is_close_meets_two_plain_nets_on_average(
 
 
 @pytest.mark.parametrize(
-    "first, second, stands",
+    "first, others, n_met, stands",
     [
-        (0.49, 0.49, True),  # by a standard error on the second rows too
-        (0.47, 0.499, True),  # clearly on both in the mean
-        (0.492, 0.499, False),  # on neither
-        (0.47, 0.53, False),  # behind on the second by as much as ahead on the first
+        (0.49, [0.49, 0.47], 2, True),  # a standard error on the others together
+        (0.46, [0.48, 0.60], 1, True),  # clear on all rows so far
+        (0.50, [0.47, 0.60], 1, True),  # clear on the others: it may catch up
+        (0.499, [0.495, 0.499], 2, False),  # never clear
+        (0.46, [0.498, 0.499], 2, False),  # ahead only where it was chosen
+        (0.46, [0.52, 0.40], 1, False),  # behind: the first lead was chance
+        (0.52, [0.51, 0.40], 1, False),  # behind from the first
+        (0.48, [], 0, True),  # nobody else can say
+        (0.499, [], 0, False),
     ],
 )
-def test_choice_on_few_rows_meets_plain_on_two_splits(first, second, stands):
+def test_choice_on_few_rows_meets_plain_on_others(first, others, n_met, stands):
+    # a difference of .01 is one standard error on each part
     soft = Settings(0.5)
 
     def race_of(loss):
-        rng = np.random.RandomState(0)
-
         def fit(train, settings, new=None, *, length):
-            noise = 0.1 * rng.standard_normal(200)
-            noise = 0.1 * (noise - noise.mean()) / noise.std()
-            return Answer({PLAIN: 0.5, soft: loss}[settings] + noise), None
+            noise = np.tile([0.1, -0.1], 50) * np.sqrt(0.99)
+            return Answer({PLAIN: np.full(100, 0.5)}.get(settings, loss + noise)), None
 
-        return make_race(fit, known_rows(200), student=LogisticStudent())
+        return make_race(fit, known_rows(100), student=LogisticStudent())
+
+    met = []
+
+    def start(split, *, record, alone):
+        again = race_of(split)
+        again.record, again.train = record, SimpleNamespace(has_two_labels=lambda: True)
+        met.append(again)
+        return again
 
     race = race_of(first)
     choice = race.run(Search((PLAIN, soft), (), PLAIN))
-    assert (choice.best == soft) == (first < 0.492)
-    choice = Choice(soft)
-    assert race_of(second).meet_again(choice, race) == stands
+    best = _meet_on_others(race, choice, start, others, None).best
+    assert (best == soft) == stands
+    assert len(met) == n_met
+    summary = race.record.as_dict(best)
+    assert set(summary["n_rows"]) == {100 * (1 + n_met)}
+    mean = np.mean([first, *others[:n_met]])
+    assert_allclose(summary["score"][summary["alpha"] == 0.5][0], mean)
+
+
+def test_challenger_after_short_trials_has_a_teacher():
+    # half-trained nets are no match for plain ones of full length
+    wide, soft = Settings(0.0, encoding="piecewise"), Settings(0.5, transfer="near")
+    losses = {PLAIN: 0.5, wide: 0.45, soft: 0.6}
+
+    def fit(train, settings, new, *, length):
+        return Answer(np.full(100, losses[settings])), None
+
+    search = Search((PLAIN, wide, soft, Settings(1.0)), (), PLAIN)
+    losses[Settings(1.0)] = 0.7
+    for short, with_finals, expected in [
+        (ALWAYS, False, soft), (NEVER, False, wide), (ALWAYS, True, wide),
+    ]:  # fmt: skip
+        race = make_race(fit, known_rows(100), short=short)
+        best = race.run(search, with_finals=with_finals).best
+        assert best == wide
+        assert race.challenger(best) == race.challenger(PLAIN) == expected
+
+
+@pytest.mark.parametrize("how", ["no shadow", "one label", "no new rows"])
+def test_choice_on_few_rows_stands_where_no_others_can_say(how):
+    soft = Settings(0.5, transfer="near")
+
+    def fit(train, settings, new=None, *, length):
+        return Answer(np.full(100, 0.4 if settings == soft else 0.5)), None
+
+    def start(split, *, record, alone):
+        if how == "no shadow":
+            raise NoShadowError
+        new = None if how == "no new rows" else "some"
+        again = make_race(fit, known_rows(100), new=new, student=LogisticStudent())
+        again.train = SimpleNamespace(has_two_labels=lambda: how != "one label")
+        return again
+
+    race = make_race(fit, known_rows(100), student=LogisticStudent())
+    choice = race.run(Search((PLAIN, soft), (), PLAIN))
+    assert _meet_on_others(race, choice, start, ["a split"], None).best == soft
 
 
 @pytest.mark.parametrize("student", [LogisticStudent(), DecisionTreeClassifier()])
@@ -408,15 +465,54 @@ def test_held_out_split_is_stratified_and_disjoint():
     assert np.array_equal(np.sort(np.r_[train, test]), np.arange(500))
 
 
-def test_held_out_split_keeps_clear_of_known_rows():
-    codes = np.repeat([0, 1, 2], [400, 99, 1])
-    rows = Rows(np.zeros((500, 1)), codes, np.full((500, 3), 1 / 3))
-    _, first = held_out_split(rows, 0)
-    train, test = held_out_split(rows, 0, first)
-    assert len(test) == len(first) and not set(first) & set(test)
-    assert set(first) <= set(train)
-    assert_allclose(np.bincount(codes[test]) / len(test), [0.8, 0.2], atol=0.01)
-    assert np.array_equal(np.sort(np.r_[train, test]), np.arange(500))
+def labelled(codes, groups=None):
+    """Rows of which only labels matter."""
+    n = len(codes)
+    return Rows(np.zeros((n, 1)), codes, np.full((n, 3), 1 / 3), groups=groups)
+
+
+@pytest.mark.parametrize("in_groups", [False, True])
+def test_other_splits_hold_out_all_other_rows_once(in_groups):
+    codes = np.random.RandomState(0).permutation(np.repeat([0, 1, 2], [400, 99, 1]))
+    rows = labelled(codes, np.arange(500) // 5 if in_groups else None)
+    split = held_out_split(rows, 0)
+    others = other_splits(rows, [], split, 1)
+    tests = [split[1], *(test for _, test in others)]
+    assert len(others) == 2
+    assert np.array_equal(np.sort(np.concatenate(tests)), np.arange(500))
+    for train, test in others:
+        assert np.array_equal(np.sort(np.r_[train, test]), np.arange(500))
+        assert 190 <= len(test) <= 210
+        if in_groups:
+            assert not set(train // 5) & set(test // 5)
+        else:
+            assert_allclose(np.bincount(codes[test])[:2] / len(test), [0.8, 0.2], 0.05)
+
+
+@pytest.mark.parametrize("n_folds, sizes", [(5, [200, 200]), (3, [167, 166]), (2, [])])
+def test_other_splits_are_the_teachers_next_folds(n_folds, sizes):
+    rows = labelled(np.arange(500) % 2)
+    folds = list(KFold(n_folds).split(rows.X))
+    folds = own_folds(rows, SimpleNamespace(splits=folds))
+    if not folds:  # half of the rows are too few to learn from
+        assert n_folds == 2
+        return
+    others = other_splits(rows, folds, folds[0], 1)
+    assert [len(test) for _, test in others] == sizes
+    held = np.concatenate([folds[0][1], *(test for _, test in others)])
+    assert len(np.unique(held)) == len(held)
+    for train, test in others:
+        assert not set(train) & set(test)
+
+
+def test_other_splits_of_one_fold_or_group():
+    rows = labelled(np.arange(500) % 2)
+    fold = held_out_split(rows, 3)
+    others = other_splits(rows, [fold], fold, 1)  # of a cv with a single fold
+    assert len(others) == 2 and not set(others[0][1]) & set(fold[1])
+    rows = labelled(np.arange(500) % 2, np.repeat([0, 1], [400, 100]))
+    split = np.arange(400), np.arange(400, 500)
+    assert other_splits(rows, [], split, 1) == []
 
 
 def test_mean_and_se_are_those_of_repeated_rows():

@@ -19,7 +19,7 @@ from sklearn.tree import DecisionTreeClassifier
 from skdistill import DistilledClassifier, LogisticStudent, MLPStudent
 from skdistill._pace import Length
 from skdistill._record import NO_HELP, NO_TEACHER
-from skdistill._training import TRIAL_TOL
+from skdistill._training import PLAIN, TRIAL_TOL
 from skdistill.soft_targets import log_loss_rows, one_hot, temper
 from skdistill.students import last_step
 from skdistill.transfer import MungeSampler
@@ -78,20 +78,30 @@ def test_bad_teacher_leaves_the_student_no_worse_than_labels(table, student, how
         assert small.alpha_ < 1 or lost.mean() <= 0
 
 
+def fake_meeting(met, stands):
+    """Meeting on other rows, for Race.meet: won or lost clearly."""
+
+    def meet(race, best, seats):
+        met.append(race.test)
+        good, bad = (best, PLAIN) if stands else (PLAIN, best)
+        hard = one_hot(race.test.codes, race.test.P.shape[1])
+        race.score(good, 0.9 * hard + 0.1 / hard.shape[1])
+        race.score(bad, np.full(hard.shape, 1 / hard.shape[1]))
+        return True
+
+    return meet
+
+
 @pytest.mark.parametrize("stands", [True, False])
-def test_best_on_few_rows_has_to_win_a_second_time(table, monkeypatch, stands):
+def test_best_on_few_rows_has_to_win_on_others(table, monkeypatch, stands):
     X, _, y, _ = table
     met = []
-
-    def meet_again(race, choice, first):
-        met.append(race.test)
-        return stands
-
-    monkeypatch.setattr("skdistill._race.Race.meet_again", meet_again)
+    monkeypatch.setattr("skdistill._race.Race.meet", fake_meeting(met, stands))
     small = DistilledClassifier(
         ExtraTreesClassifier(100, random_state=0), STUDENTS["tree"], random_state=0
     ).fit(X, y)
-    assert len(met) == 1 and len(met[0]) == 160
+    assert len(met) == 1 and len(met[0]) == 320
+    assert max(small.summary_["n_rows"]) == 160 + 320
     chosen = small.summary_["chosen"]
     # as it is, or shrunk
     is_plain = np.char.startswith(small.summary_["model"][chosen], "plain student")
@@ -110,7 +120,7 @@ def many():
 @pytest.mark.parametrize("stands", [True, False])
 def test_net_on_many_rows_has_to_beat_plain_nets_again(many, monkeypatch, stands):
     met = []
-    monkeypatch.setattr("skdistill._race.Race.meet_again", None)  # cannot be called
+    monkeypatch.setattr("skdistill._race.Race.meet", None)  # cannot be called
     monkeypatch.setattr(
         "skdistill._race.Race.beats_again",
         lambda race, best: (met.append(best), stands)[1],
@@ -123,7 +133,7 @@ def test_net_on_many_rows_has_to_beat_plain_nets_again(many, monkeypatch, stands
 
 
 def test_best_tree_on_many_rows_wins_at_once(many, monkeypatch):
-    monkeypatch.setattr("skdistill._race.Race.meet_again", None)  # cannot be called
+    monkeypatch.setattr("skdistill._race.Race.meet", None)  # cannot be called
     X, y = many
     small = DistilledClassifier(
         ExtraTreesClassifier(100, random_state=0), STUDENTS["tree"], random_state=0
@@ -136,12 +146,7 @@ def test_best_tree_on_many_rows_wins_at_once(many, monkeypatch):
 def test_second_meeting_takes_what_folds_there_are(table, monkeypatch, how):
     X, _, y, _ = table
     held = []
-
-    def meet_again(race, choice, first):
-        held.append(race.test)
-        return False
-
-    monkeypatch.setattr("skdistill._race.Race.meet_again", meet_again)
+    monkeypatch.setattr("skdistill._race.Race.meet", fake_meeting(held, False))
     teacher, params, given = HistGradientBoostingClassifier(max_iter=30), {}, {}
     if how == "low effort":  # one rival: its lead owes nothing to a choice
         params["effort"] = "low"
@@ -166,19 +171,21 @@ def test_second_meeting_is_on_rows_that_nobody_knows(table, monkeypatch):
     held, learnt = [], []
     from skdistill._race import Race
 
-    def spy(race, choice, first):
+    def spy(race, best, seats):
         held.append(race.test)
         learnt.append(race.train)
-        return meet(race, choice, first)
+        return meet(race, best, seats)
 
-    meet, run = Race.meet_again, Race.run
-    monkeypatch.setattr(Race, "meet_again", spy)
+    meet, run = Race.meet, Race.run
+    monkeypatch.setattr(Race, "meet", spy)
     monkeypatch.setattr(
-        Race, "run", lambda race, search: (held.append(race.test), run(race, search))[1]
+        Race,
+        "run",
+        lambda race, *a, **k: (held.append(race.test), run(race, *a, **k))[1],
     )
     teacher = HistGradientBoostingClassifier(max_iter=20, random_state=0)
     DistilledClassifier(teacher, STUDENTS["tree"], random_state=0).fit(X, y)
-    first, again = ({row.tobytes() for row in rows.X} for rows in held)
+    first, again, *_ = ({row.tobytes() for row in rows.X} for rows in held)
     assert not first & again
     assert not again & {row.tobytes() for row in learnt[0].X}
 
@@ -345,7 +352,8 @@ def test_five_hundred_rows_are_chosen_on():
         ExtraTreesClassifier(20, random_state=0), MLPStudent((8,), max_steps=200),
         random_state=0,
     ).fit(X, y)  # fmt: skip
-    assert set(small.summary_["n_rows"]) == {100}
+    # who met on the others was compared on 300 or all
+    assert set(small.summary_["n_rows"]) in ({100, 300}, {100, 500})
 
 
 @pytest.mark.parametrize("effort, most", [("low", 2), ("default", 6), ("high", 14)])
@@ -455,9 +463,12 @@ def test_net_learns_to_the_end_where_new_rows_are_many(n_new, to_the_end):
     assert net.early_stopping  # the user's own stays as it was
 
 
-def test_net_is_tried_for_fewer_steps_than_it_is_fitted(monkeypatch, table):
+@pytest.mark.parametrize("are_few", [False, True])
+def test_net_is_tried_for_fewer_steps_than_it_is_fitted(monkeypatch, table, are_few):
     X, _, y, _ = table
     taken = []
+    if not are_few:
+        monkeypatch.setattr("skdistill._choice.FEW_HELD_OUT", 50)
     trial, final = Length(1.0, 30, 30), Length(1.0, 60, 60)
     for module in ("_race", "_training"):
         monkeypatch.setattr(f"skdistill.{module}.TRIAL", trial)
@@ -473,7 +484,8 @@ def test_net_is_tried_for_fewer_steps_than_it_is_fitted(monkeypatch, table):
     monkeypatch.setattr(MLPStudent, "fit_soft_targets", fit)
     teacher = ExtraTreesClassifier(10, random_state=0)
     small = DistilledClassifier(teacher, MLPStudent((8,)), random_state=0).fit(X, y)
-    # two strengths, two encodings; then the best, for longer; then in full
+    # two strengths, two encodings; then the best, for longer, with few rows on others;
+    # then in full
     assert taken[:4] == [30] * 4
     assert set(taken[4:6]) <= {60, 90} and taken[4] == 60
     assert small.plain_student_.n_steps_ == 90
@@ -485,7 +497,7 @@ def test_plain_students_label_new_rows_beside_the_teacher(monkeypatch, table):
     X, _, y, _ = table
     net = MLPStudent((8,), encoding="robust", max_steps=200)
     monkeypatch.setattr("skdistill._race.weigh", lambda rows, answers: np.array([0.3]))
-    monkeypatch.setattr("skdistill._race.Race.beats", lambda self, one, other: True)
+    monkeypatch.setattr("skdistill._race.Race.beats", lambda *_, by=1.0: True)
     met = []
     fit_soft_targets = MLPStudent.fit_soft_targets
 
@@ -526,7 +538,7 @@ def test_temperature_of_the_student_is_in_its_weights(monkeypatch, table, pipeli
 
     def fit(T):
         # each T stands for what held-out rows ask for; the choice is the same
-        monkeypatch.setattr("skdistill._race.Race.beats", lambda self, a, b: True)
+        monkeypatch.setattr("skdistill._race.Race.beats", lambda *_, by=1.0: True)
         monkeypatch.setattr(
             "skdistill._finish.halves_temperature", lambda P, codes, **_: (T, P)
         )

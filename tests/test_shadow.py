@@ -166,7 +166,8 @@ def test_teacher_of_the_same_rows_is_shadowed(noisy, fits):
         small = DistilledClassifier(teacher, LogisticStudent(), random_state=0).fit(
             X, y
         )
-    assert [n for n, _ in fits] == [1200, 960, 960]  # few rows: the choice is repeated
+    # few rows: best and plain student meet on others, up to twice
+    assert [n for n, _ in fits] in ([1200, 960, 720], [1200, 960, 720, 720])
     assert small.teacher_ is teacher
     assert pickle.dumps(teacher) == before
     assert teacher_notes(small) == {BY_SHADOW}
@@ -373,7 +374,7 @@ def test_no_clone_labels_rows_that_mean_little_beside_new_ones(noisy, fits):
     fits.clear()
     net = MLPStudent((4,), max_steps=50)
     distil(teacher, X, y, net, soft_targets=P)
-    assert {n_rows for n_rows, _ in fits} == {960}
+    assert {n_rows for n_rows, _ in fits} == {960, 720}  # whole training parts only
 
 
 def test_given_targets_have_to_do_where_clones_fail_on_folds(noisy):

@@ -76,7 +76,7 @@ def test_a_search_asks_the_fitted_teachers_of_a_list(table, pair, memory, tmp_pa
 
 @pytest.mark.parametrize(
     ("weights", "n_choosing"),
-    [(None, 4 + 5), ("log_score", 6 + 6)],
+    [(None, 4 + 2 * 4), ("log_score", 6 + 2 * 6)],  # and up to two further looks
     ids=["equal", "score"],
 )
 @pytest.mark.parametrize("alpha", [0.5, "auto"])

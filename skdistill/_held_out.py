@@ -72,7 +72,13 @@ def other_splits(rows, folds, split, seed):
         splits = _merged(folds[1:], MIN_LEFT * len(rows))
     else:
         splits = _folds_of_rest(rows, split[1], seed)
-    return [other for other in splits if can_decide(rows, other)]
+    others, seen = [], split[1]
+    for train, test in splits:
+        fresh = train, np.setdiff1d(test, seen)  # folds of a ShuffleSplit overlap
+        if can_decide(rows, fresh):
+            others.append(fresh)
+            seen = np.union1d(seen, fresh[1])
+    return others
 
 
 def _merged(folds, fewest):

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from sklearn.model_selection import KFold
+from sklearn.model_selection import KFold, ShuffleSplit
 from sklearn.tree import DecisionTreeClassifier
 
 from skdistill._choice import Search, _meet_on_others, plan_search
@@ -503,6 +503,16 @@ def test_other_splits_are_the_teachers_next_folds(n_folds, sizes):
     assert len(np.unique(held)) == len(held)
     for train, test in others:
         assert not set(train) & set(test)
+
+
+def test_other_splits_of_folds_that_overlap():
+    rows = labelled(np.arange(500) % 2)
+    folds = list(ShuffleSplit(5, test_size=0.3, random_state=0).split(rows.X))
+    others = other_splits(rows, folds, folds[0], 1)
+    held = np.concatenate([folds[0][1], *(test for _, test in others)])
+    assert others and len(np.unique(held)) == len(held)
+    for train, test in others:
+        assert len(test) >= 50 and not set(train) & set(test)
 
 
 def test_other_splits_of_one_fold_or_group():

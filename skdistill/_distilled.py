@@ -166,7 +166,8 @@ class DistilledClassifier(CallbackSupportMixin, SharedTeacher, StudentAnswers):
     summary_ : dict of ndarrays
         Held-out scores of teacher, plain student and distilled students, one entry a
         score, and which settings were chosen. Made for ``pandas.DataFrame(summary_)``.
-        Scores are in nats except accuracy.
+        Scores are in nats except accuracy; `n_rows` says on how many rows, for not all
+        met on the same ones where rows are few.
 
     alpha_, temperature_, transfer_ : float, float, str
         What `alpha`, `temperature` and `transfer` came to.
